@@ -1,0 +1,121 @@
+"""Messages as plain data: what a template may see, and how a message is continued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from relaygen.errors import ChatTemplateError, InvalidRequestError
+
+Message = Mapping[str, Any]
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function", "ipython"})
+"""Templates write the role into markup (``<|user|>``), so none but these may get there."""
+
+_REASONING = ("reasoning_content", "reasoning", "thinking")
+_MAX_DEPTH = 32
+
+
+def chat_data(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Copies messages into plain data; keys without a value are left out.
+
+    Raises:
+        InvalidRequestError: something in them is not JSON, or a role is unknown.
+    """
+    chat: list[dict[str, Any]] = []
+    for index, message in enumerate(messages):
+        if not isinstance(message, Mapping):
+            raise InvalidRequestError(
+                f"messages[{index}] is {message!r:.60}; it must be an object", param="messages"
+            )
+        data = {key: value for key, value in plain_data(message).items() if value is not None}
+        if data.get("role") not in ROLES:
+            raise InvalidRequestError(
+                f"messages[{index}].role is {data.get('role')!r:.60}; it must be one of "
+                f"{', '.join(sorted(ROLES))}",
+                param="messages",
+            )
+        reasoning = next((data[key] for key in _REASONING if key in data), None)
+        if reasoning is not None:
+            data = dict.fromkeys(_REASONING, reasoning) | data
+        chat.append(data)
+    if not chat:
+        raise InvalidRequestError("there are no messages; send at least one", param="messages")
+    return chat
+
+
+def plain_data(value: Any, depth: int = 0) -> Any:
+    """Copies JSON-like data into plain lists and dictionaries.
+
+    Raises:
+        InvalidRequestError: something in it is not JSON, or it is nested too deeply.
+    """
+    if value is None or type(value) in (str, int, float, bool):
+        return value
+    if depth > _MAX_DEPTH:
+        raise InvalidRequestError(
+            f"the request is nested more than {_MAX_DEPTH} levels deep; flatten it"
+        )
+    if isinstance(value, Mapping):
+        return {str(key): plain_data(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_data(item, depth + 1) for item in value]
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise InvalidRequestError(f"{value!r:.60} is no JSON value; send text, numbers, lists, objects")
+
+
+def texts_of(value: Any) -> Iterable[str]:
+    """Every string in JSON-like data, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield str(key)
+            yield from texts_of(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from texts_of(item)
+
+
+def unused_chars(data: Any, count: int) -> list[str]:
+    """`count` private characters (Unicode plane 16) that occur nowhere in `data`."""
+    taken = {char for text in texts_of(data) for char in text if char >= "\U00100000"}
+    free = (chr(code) for code in range(0x100000, 0x10FFFE))
+    return [
+        char for char, _ in zip((c for c in free if c not in taken), range(count), strict=False)
+    ]
+
+
+def mark_end(chat: list[dict[str, Any]], end: str) -> None:
+    """Puts the character `end` behind the text of the last message.
+
+    Raises:
+        InvalidRequestError: the last message has no text to go on with.
+    """
+    content = chat[-1].get("content")
+    if isinstance(content, str):
+        chat[-1]["content"] = content + end
+        return
+    parts = content if isinstance(content, list) else []
+    texts = [part for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
+    if not texts:
+        raise InvalidRequestError(
+            "continue_final_message is set, and the last message has no text; add some",
+            param="messages",
+        )
+    texts[-1]["text"] += end
+
+
+def cut_at(text: str, end: str) -> str:
+    """What stands before the character `end`.
+
+    Raises:
+        ChatTemplateError: the template dropped the end of the last message.
+    """
+    before, found, _ = text.rpartition(end)
+    if not found:
+        raise ChatTemplateError(
+            "the chat template leaves out the last message, so it cannot be continued; switch "
+            "continue_final_message off"
+        )
+    return before

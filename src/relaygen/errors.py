@@ -1,0 +1,76 @@
+"""The one error tree. Every message says what was wrong, with the value, and what to do."""
+
+from __future__ import annotations
+
+
+class RelayGenError(Exception):
+    """Base of every error that RelayGen raises on purpose."""
+
+
+class InvalidRequestError(RelayGenError):
+    """A request that cannot be honoured as it stands.
+
+    Attributes:
+        param: name of the offending parameter, if there is one.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class ContextLengthError(InvalidRequestError):
+    """The prompt leaves no room in a model's context."""
+
+
+class ModelLoadError(RelayGenError):
+    """A model file is missing, damaged, of an unknown kind, or too large for this machine."""
+
+
+class TokenizerError(RelayGenError):
+    """A tokenizer cannot be read or used."""
+
+
+class TokenizerMismatchError(TokenizerError):
+    """Two models of a relay do not have the same tokenizer; names the first difference."""
+
+
+class ChatTemplateError(RelayGenError):
+    """A chat template is missing, cannot be rendered, or is not understood."""
+
+
+class CueProfileError(RelayGenError):
+    """A cue profile is unknown, damaged, or belongs to another tokenizer."""
+
+
+class EngineError(RelayGenError):
+    """An engine failed while it worked.
+
+    Attributes:
+        retryable: whether the same leg may succeed elsewhere or later.
+    """
+
+    retryable: bool = False
+
+    def __init__(self, message: str, *, retryable: bool | None = None) -> None:
+        super().__init__(message)
+        if retryable is not None:
+            self.retryable = retryable
+
+
+class EngineUnavailableError(EngineError):
+    """The engine cannot be reached, or was closed."""
+
+    retryable = True
+
+
+class EngineProtocolError(EngineError):
+    """The engine sent something that its protocol does not allow."""
+
+
+class ProtocolError(RelayGenError):
+    """The relay machine was fed an event that its current state does not allow: a caller's bug."""
+
+
+class MissingExtraError(RelayGenError):
+    """An optional part is not installed; says which extra to install."""

@@ -1,0 +1,155 @@
+"""Drives a machine over any two engines: each leg is an async stream, read token by token."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+
+from relaygen.engines.base import Engine, EngineOutput
+from relaygen.errors import EngineError, InvalidRequestError
+from relaygen.relay.events import (
+    Cancel,
+    Emitted,
+    Event,
+    Generate,
+    LegEnded,
+    LegFailed,
+    Output,
+    Prefill,
+    Score,
+    Scored,
+)
+from relaygen.relay.machine import RelayMachine
+from relaygen.runner.recorder import Recorder
+from relaygen.runner.requests import leg_request
+from relaygen.types import ModelRole
+
+
+async def drive(
+    machine: RelayMachine,
+    engines: Mapping[ModelRole, Engine],
+    recorder: Recorder,
+    generation_id: str,
+    max_retries: int,
+) -> AsyncGenerator[Emitted]:
+    """Yields what may be shown until the machine is done.
+
+    Raises:
+        InvalidRequestError: an engine refused a leg; nothing it could do would change that.
+    """
+    legs = _Legs(machine, engines, recorder, generation_id, max_retries)
+    try:
+        while (leg := await legs.act()) is not None:
+            async for event in leg:
+                emitted = machine.receive(event)
+                recorder.watch(emitted)
+                for part in emitted:
+                    yield part
+                if legs.superseded():
+                    break
+    finally:
+        machine.cancel()
+        recorder.watch(())
+        await legs.aclose()
+
+
+class _Legs:
+    """Carries out actions; at most one leg is open at a time."""
+
+    def __init__(
+        self,
+        machine: RelayMachine,
+        engines: Mapping[ModelRole, Engine],
+        recorder: Recorder,
+        generation_id: str,
+        max_retries: int,
+    ) -> None:
+        self._machine = machine
+        self._engines = engines
+        self._recorder = recorder
+        self._id = generation_id
+        self._retries_left = max_retries
+        self._open: AsyncIterator[EngineOutput] | None = None
+        self._hints: set[asyncio.Task[None]] = set()
+        self._actions = machine.next_actions()
+
+    def superseded(self) -> bool:
+        """Whether the machine wants something else than the leg that is being read."""
+        self._actions += self._machine.next_actions()
+        wanted = False
+        for action in self._actions:
+            if isinstance(action, Prefill):
+                self._hint(action)
+            else:
+                wanted = True
+        self._actions = [a for a in self._actions if not isinstance(a, Prefill)]
+        return wanted
+
+    async def act(self) -> AsyncIterator[Event] | None:
+        """Carries out the pending actions; the events of the next leg, or None at the end."""
+        self.superseded()
+        actions, self._actions = self._actions, []
+        for action in actions:
+            if isinstance(action, Cancel):
+                await self._close_open()
+            elif isinstance(action, Generate):
+                return self._generate(action)
+            elif isinstance(action, Score):
+                return self._score(action)
+        return None
+
+    async def _generate(self, action: Generate) -> AsyncIterator[Event]:
+        engine = self._engines[action.role]
+        self._open = outputs = engine.generate(leg_request(action, self._id))
+        try:
+            async for output in outputs:
+                if output.prompt_evaluated is not None:
+                    self._recorder.note_evaluated(output.prompt_evaluated)
+                if output.token_ids:
+                    yield Output(action.leg_id, output.token_ids, output.scores)
+                if output.end is not None:
+                    yield LegEnded(action.leg_id, output.end)
+                    return
+            yield LegFailed(action.leg_id, "the engine stopped without saying why", self._retry())
+        except EngineError as error:
+            yield LegFailed(action.leg_id, str(error), error.retryable and self._retry())
+
+    async def _score(self, action: Score) -> AsyncIterator[Event]:
+        try:
+            scores = await self._engines[action.role].score(
+                action.prompt_tokens, action.from_token, generation_id=self._id
+            )
+            yield Scored(action.leg_id, scores)
+        except EngineError as error:
+            yield LegFailed(action.leg_id, str(error))
+
+    def _retry(self) -> bool:
+        if self._retries_left == 0:
+            return False
+        self._retries_left -= 1
+        self._recorder.failovers += 1
+        return True
+
+    def _hint(self, action: Prefill) -> None:
+        engine = self._engines[action.role]
+        task = asyncio.ensure_future(self._prefill(engine, action))
+        self._hints.add(task)
+        task.add_done_callback(self._hints.discard)
+
+    async def _prefill(self, engine: Engine, action: Prefill) -> None:
+        try:
+            await engine.prefill(action.prompt_tokens, self._id)
+        except (EngineError, InvalidRequestError):
+            return  # only a hint: the leg that follows meets the same error, and reports it
+
+    async def _close_open(self) -> None:
+        outputs, self._open = self._open, None
+        close = getattr(outputs, "aclose", None)
+        if close is not None:
+            await close()
+
+    async def aclose(self) -> None:
+        """Cancels what still runs."""
+        for hint in self._hints:
+            hint.cancel()
+        await self._close_open()

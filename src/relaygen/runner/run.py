@@ -1,0 +1,85 @@
+"""One generation over two engines, as a stream or as a result."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Mapping
+
+from relaygen.engines.base import Engine, InlineEngine
+from relaygen.errors import InvalidRequestError
+from relaygen.relay.events import Emitted
+from relaygen.relay.machine import RelayMachine
+from relaygen.runner.async_drive import drive
+from relaygen.runner.inline_drive import InlineDrive
+from relaygen.runner.recorder import Recorder
+from relaygen.runner.trace import Result
+from relaygen.types import ModelRole
+
+
+class RelayRun:
+    """Runs one machine. Read `stream` to its end, then `result`; or just `await complete()`.
+
+    Where both engines are in this process the machine decides on their threads, token by token,
+    and nothing waits for the event loop; otherwise each leg is an async stream.
+    """
+
+    def __init__(
+        self,
+        machine: RelayMachine,
+        engines: Mapping[ModelRole, Engine],
+        *,
+        generation_id: str = "",
+        max_retries: int = 2,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Prepares the run; nothing is asked of an engine yet.
+
+        Args:
+            machine: fresh.
+            engines: one a role that the policy may use.
+            generation_id: names the sequence in the engines' caches; by default a new one.
+            max_retries: how often a leg that failed is repeated before its role counts as lost.
+            clock: seconds, for the trace.
+        """
+        missing = [r for r in machine.generation.writers if r not in engines]
+        if missing:
+            raise InvalidRequestError(f"no engine for the {missing[0]} model", param="engines")
+        self._machine = machine
+        self._engines = engines
+        self._id = generation_id or uuid.uuid4().hex
+        self._max_retries = max_retries
+        self._recorder = Recorder(machine, clock)
+
+    async def stream(self) -> AsyncGenerator[Emitted]:
+        """Yields text as it may be shown. Closing it cancels the work of both engines at once."""
+        inline = {role: e for role, e in self._engines.items() if isinstance(e, InlineEngine)}
+        if len(inline) == len(self._engines) and all(
+            e.capabilities().inline for e in inline.values()
+        ):
+            stream = InlineDrive(
+                self._machine, inline, self._recorder, self._id, self._max_retries
+            ).stream()
+        else:
+            stream = drive(
+                self._machine, self._engines, self._recorder, self._id, self._max_retries
+            )
+        try:
+            async for emitted in stream:
+                yield emitted
+        finally:
+            await stream.aclose()
+
+    async def complete(self) -> Result:
+        """Runs to the end."""
+        async for _ in self.stream():
+            pass
+        return self.result()
+
+    def result(self) -> Result:
+        """The finished generation, also after an error or a cancellation.
+
+        Raises:
+            ProtocolError: it is not over.
+        """
+        return self._recorder.result()

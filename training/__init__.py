@@ -1,0 +1,1 @@
+"""Trains the two small language models that RelayGen carries for its demonstration and its tests."""
