@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.environment import write_results
-from benchmarks.statistics import paired_difference, wilson
+from benchmarks.intervals import paired_difference, wilson
 from relaygen import demo_models
 from relaygen.api import Model, Options, Relay, open_model
 from relaygen.demo_models import DemoProblem

@@ -2,9 +2,9 @@
 
     python -m benchmarks.scanner [--data DIR]
 
-The traces are cut by a regular expression into pieces of
-about four characters, as byte-pair encodings cut them: a word with the space before it, digits
-one at a time, runs of punctuation.
+The traces are cut by a regular expression into pieces of about three characters, much as
+byte-pair encodings cut them: a word with the space before it, digits one at a time, runs of
+punctuation.
 """
 
 from __future__ import annotations

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from training.arithmetic import SIGNS
 from training.stories import draw_problem, text_key
 from training.tokenizer import TURN_END, chat_template
-from training.traces import Sentence, write_completion
+from training.traces import Sentence, practise, write_completion
 
 # Classes of tokens. A hard digit is a digit inside a hard sentence.
 PROMPT, EASY, HARD, ANSWER, HARD_DIGIT = range(5)
@@ -90,6 +91,29 @@ def _conversation(
     )
 
 
+def _practice(seed: int, index: int) -> tuple[str, list[Sentence]]:
+    """A sheet of bare sums: it holds four times as many figures to work out as a story of its length."""
+    rng = random.Random(f"{seed}/practice/{index}")
+    top = 9999 if rng.random() < 0.2 else 999
+    sums: list[tuple[str, int, int]] = []
+    while len(sums) < 9:
+        kind = rng.choices(("add", "sub", "mul", "div"), (20, 25, 30, 25))[0]
+        b = rng.randint(2, 9)
+        a = rng.randint(2, top)
+        if kind == "mul":
+            a = rng.randint(2, top // b)
+        elif kind == "div":
+            a = b * rng.randint(2, top // b)
+        elif rng.random() < 0.7:
+            b = rng.randint(2, top)
+        if (kind == "sub" and b >= a) or (kind == "add" and a + b > top):
+            continue
+        sums.append((kind, a, b))
+    shown = ", ".join(f"{a}{SIGNS[kind]}{b}" for kind, a, b in sums)
+    prompt = render_prompt([{"role": "user", "content": f"Please work out {shown}."}])
+    return prompt, practise(sums, rng)
+
+
 def encode(tokenizer: Tokenizer, prompt: str, sentences: Sequence[Sentence]) -> Document:
     """Encodes a conversation in one go and labels every token by the sentence it ends in."""
     prompt_ids = tokenizer.encode(prompt).ids
@@ -113,11 +137,12 @@ def draw_batches(
     rows: int,
     buckets: Sequence[int],
     avoid: frozenset[str],
+    practice: float = 0.0,
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Draws chunk number `chunk` of the training stream.
 
     Documents of similar length share a batch, and every batch is padded to one of a few lengths, because a model
-    compiled for fixed shapes runs faster.
+    compiled for fixed shapes runs faster. A share `practice` of the documents are sheets of bare sums.
 
     Returns:
         Pairs (ids, classes) of shape [rows, bucket]; padding has class PROMPT and is never learnt.
@@ -126,7 +151,10 @@ def draw_batches(
     # A chunk has its own range of indices, twice as long as needed, for documents that are skipped.
     index = chunk * batches * rows * 2
     while len(documents) < batches * rows:
-        conversation = _conversation(seed, index, avoid)
+        if random.Random(f"{seed}/kind/{index}").random() < practice:
+            conversation: tuple[str, list[Sentence]] | None = _practice(seed, index)
+        else:
+            conversation = _conversation(seed, index, avoid)
         index += 1
         if conversation is None:
             continue

@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.arithmetic import SIGNS, working
+from training.arithmetic import SIGNS, apply, working
 from training.stories import Problem, Step, amount
 
 TRUE_CUES = ("So,", "Thus,", "Now,", "Therefore,", "Okay,")
@@ -36,6 +36,7 @@ _REASONS = {
         "now I need the gap", "it also asks to compare",
     ),
 }  # fmt: skip
+_RESULT_WORDS = ("that is", "giving", "so", "thus")
 _IDLE = (
     "that does not touch the {x}, so I skip it",
     "this changes nothing for {name}",
@@ -72,8 +73,8 @@ def _thing(problem: Problem, n: int) -> str:
 
 
 def _result(problem: Problem, kind: str, a: int, b: int, rng: random.Random) -> str:
-    word = rng.choice(("that is", "giving", "so", "thus"))
-    after = {"add": a + b, "mul": a * b, "div": a // b}.get(kind, a - b)
+    word = rng.choice(_RESULT_WORDS)
+    after = apply(kind, a, b)
     shown = f"{after}, or {amount(after, True)}" if problem.money else str(after)
     return f"{working(kind, a, b)}, {word} {shown}."
 
@@ -207,6 +208,19 @@ def _summary(problem: Problem, rng: random.Random) -> str:
         + "\n".join(lines)
         + f"\n\nThe answer is \\boxed{{{problem.answer}}}."
     )
+
+
+def practise(sums: Sequence[tuple[str, int, int]], rng: random.Random) -> list[Sentence]:
+    """Writes the working of bare sums, such as ("add", 347, 58), in the words that stories use."""
+    out, results = list[Sentence](), []
+    for kind, a, b in sums:
+        word = rng.choice(_RESULT_WORDS)
+        text = f"{rng.choice(_REASONS[kind])}, {working(kind, a, b)}, {word} {apply(kind, a, b)}."
+        glue = " " if out else ""
+        out.append(Sentence(glue + _opened(_pick(rng, _HARD_OPENERS), text), "hard"))
+        results.append(str(apply(kind, a, b)))
+    answer = f"\n\nThe results are {', '.join(results)}."
+    return [*out, Sentence("\n", "hard"), Sentence("</think>", "hard"), Sentence(answer, "answer")]
 
 
 def write_completion(

@@ -28,6 +28,7 @@ BUILD = Path(__file__).parent / "build"
 CHUNK = 64
 BUCKETS = (384, 448, 512, 608, 704, 832)
 CHECKPOINT_SECONDS = 180.0
+_WARMUP = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,11 @@ class Recipe:
     Attributes:
         model: The shape.
         steps: Optimiser steps.
+        horizon: The steps of the cosine that the learning rate follows until `practice_from`; from there it falls
+            linearly to 2 % at the last step.
+        practice_from: The step, a multiple of CHUNK, from which `practice` of the documents are sheets of bare
+            sums: first the model learns to copy, then to calculate.
+        practice: That share.
         rows: Documents a step.
         muon_lr: Peak learning rate of the matrices.
         adam_lr: Peak learning rate of the embedding and the norms.
@@ -46,6 +52,9 @@ class Recipe:
 
     model: ModelConfig
     steps: int
+    horizon: int
+    practice_from: int
+    practice: float = 0.0
     rows: int = 8
     muon_lr: float = 0.02
     adam_lr: float = 3e-3
@@ -54,17 +63,28 @@ class Recipe:
 
 
 RECIPES = {
-    "large": Recipe(model=LARGE, steps=2600, weights=(1.0, 1.0, 0.5, 2.0)),
+    "large": Recipe(
+        model=LARGE,
+        steps=2304,
+        horizon=2600,
+        practice_from=1280,
+        practice=0.3,
+        weights=(1.0, 1.0, 0.5, 2.0),
+    ),
     # The small model is held back on purpose: it learns to copy well and to calculate badly.
-    "small": Recipe(model=SMALL, steps=1600, weights=(1.0, 0.2, 1.0, 0.2)),
+    "small": Recipe(
+        model=SMALL, steps=1600, horizon=1600, practice_from=1600, weights=(1.0, 0.2, 1.0, 0.2)
+    ),
 }
 
 
-def _schedule(step: int, steps: int) -> float:
-    warmup = 60
-    if step < warmup:
-        return (step + 1) / warmup
-    progress = (step - warmup) / max(1, steps - warmup)
+def _schedule(step: int, recipe: Recipe) -> float:
+    if step < _WARMUP:
+        return (step + 1) / _WARMUP
+    if step > recipe.practice_from:
+        left = (recipe.steps - step) / (recipe.steps - recipe.practice_from)
+        return 0.02 + (_schedule(recipe.practice_from, recipe) - 0.02) * left
+    progress = (step - _WARMUP) / max(1, recipe.horizon - _WARMUP)
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -143,7 +163,7 @@ class Trainer:
         loss, by_class = _losses(self.model, ids, classes, self.weights)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        factor = _schedule(self.step, self.recipe.steps)
+        factor = _schedule(self.step, self.recipe)
         for optimizer, peak in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = peak * factor
@@ -177,6 +197,9 @@ class Trainer:
                     rows=self.recipe.rows,
                     buckets=BUCKETS,
                     avoid=avoid,
+                    practice=self.recipe.practice
+                    if self.step >= self.recipe.practice_from
+                    else 0.0,
                 )
                 mean = torch.zeros(5)
                 tokens = done = 0
@@ -223,7 +246,9 @@ def main() -> None:
     args = parser.parse_args()
     recipe = RECIPES[args.model]
     if args.steps is not None:
-        recipe = dataclasses.replace(recipe, steps=args.steps)
+        recipe = dataclasses.replace(
+            recipe, steps=args.steps, horizon=args.steps, practice_from=args.steps
+        )
     if args.seed is not None:
         recipe = dataclasses.replace(recipe, seed=args.seed)
     if args.hard_weight is not None:

@@ -46,7 +46,7 @@ class LegEnd(StrEnum):
     EOS = "eos"
     """The model wrote an end-of-sequence token; it is the last token of the output."""
     LENGTH = "length"
-    """The leg's ``max_tokens`` were written."""
+    """The leg's ``max_tokens`` were written, or the context is full."""
     STOP_HINT = "stop_hint"
     """The engine honoured a stop hint; the text up to and including it was delivered."""
     FAILED = "failed"

@@ -2,7 +2,8 @@
 
 from relaygen.api.model import Model, open_model
 from relaygen.api.options import Options
-from relaygen.api.relay import Relay, Stream
+from relaygen.api.relay import Relay
+from relaygen.api.stream import Stream
 from relaygen.api.sync import SyncRelay, SyncStream
 
 __all__ = ["Model", "Options", "Relay", "Stream", "SyncRelay", "SyncStream", "open_model"]

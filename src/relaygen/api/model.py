@@ -43,6 +43,7 @@ def open_model(
     context_tokens: int | None = None,
     threads: int | None = None,
     gpu_layers: int | None = None,
+    sequences: int | None = None,
     tokenizer: Tokenizer | None = None,
 ) -> Model:
     """Loads a GGUF file (llama.cpp), or a folder in transformers' format (extra ``hf``).
@@ -54,6 +55,8 @@ def open_model(
         threads: CPU threads; None lets the engine choose.
         gpu_layers: layers that llama.cpp puts on a GPU, if its library has one; None: all that
             fit.
+        sequences: generations that run at once or stay cached; each takes memory for a whole
+            context. None lets the engine choose by the memory there is.
         tokenizer: of the same file, where it has been read already.
 
     Raises:
@@ -65,10 +68,12 @@ def open_model(
     tokenizer = tokenizer or load_tokenizer(path)
     sampling = default_sampling(path)
     if path.is_dir():
-        engine = open_engine("hf", path, context_tokens=context_tokens, threads=threads)
+        more = {} if sequences is None else {"cached_sequences": sequences}
+        engine = open_engine("hf", path, context_tokens=context_tokens, threads=threads, **more)
     else:
         options = ModelOptions(
             context_tokens=context_tokens,
+            sequences=sequences,
             gpu_layers=gpu_layers,
             decode_threads=threads,
             read_threads=threads,

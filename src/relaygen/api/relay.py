@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,8 +10,9 @@ from typing import Self
 from relaygen import profiles
 from relaygen.api.model import Model, load_tokenizer, open_model
 from relaygen.api.options import Options
+from relaygen.api.pairing import check_match, close_now
+from relaygen.api.stream import Stream
 from relaygen.chat import ChatEncoder, FirstStage, Message, PromptTokens
-from relaygen.engines.base import Engine
 from relaygen.errors import (
     ContextLengthError,
     CueProfileError,
@@ -21,49 +20,14 @@ from relaygen.errors import (
     InvalidRequestError,
 )
 from relaygen.relay.config import RelayConfig
-from relaygen.relay.events import Emitted
 from relaygen.relay.generation import Generation, ReasoningTags, WriterFacts
 from relaygen.relay.machine import RelayMachine
 from relaygen.relay.policies import make_policy
 from relaygen.relay.profile import CueProfile
 from relaygen.runner import RelayRun, Result
-from relaygen.tokens import Fingerprint, Tokenizer, compare, shared_ids
 from relaygen.types import FinishReason, ModelRole, Sampling, Stage
 
 _STAGES = {FirstStage.REASONING: Stage.REASONING, FirstStage.ANSWER: Stage.ANSWER}
-
-
-class Stream:
-    """Text as it may be shown; after its end, `result`.
-
-    Example:
-        ```python
-        stream = relay.stream("How many apples ...?")
-        async for part in stream:
-            print(part.text, end="")
-        print(stream.result.usage)
-        ```
-    """
-
-    def __init__(self, run: RelayRun) -> None:
-        self._run = run
-        self._parts: AsyncGenerator[Emitted] = run.stream()
-
-    def __aiter__(self) -> AsyncIterator[Emitted]:
-        return self._parts
-
-    async def aclose(self) -> None:
-        """Cancels the generation at once."""
-        await self._parts.aclose()
-
-    @property
-    def result(self) -> Result:
-        """The finished generation.
-
-        Raises:
-            ProtocolError: the stream was not read to its end, nor closed.
-        """
-        return self._run.result()
 
 
 class Relay:
@@ -71,9 +35,12 @@ class Relay:
 
     Example:
         ```python
-        async with Relay.open("large.gguf", "small.gguf", profile="qwen3") as relay:
-            result = await relay.generate("What is 17 * 24?")
-            print(result.answer, result.trace.utilisation)
+        from relaygen import Relay, demo_models
+
+        large, small = demo_models.gguf("large"), demo_models.gguf("small")
+        async with Relay.open(large, small, profile="demo") as relay:
+            result = await relay.generate("Mia has 3 apples. She buys 4 more. How many are there?")
+        print(result.answer, result.trace.utilisation)
         ```
     """
 
@@ -96,7 +63,7 @@ class Relay:
         self.config = config or RelayConfig()
         self.profile = profile
         self._encoder = ChatEncoder(large.tokenizer)
-        self.fingerprint, self._shared = _check_match(large.tokenizer, small.tokenizer, profile)
+        self.fingerprint, self._shared = check_match(large.tokenizer, small.tokenizer, profile)
 
     @classmethod
     def open(
@@ -109,6 +76,7 @@ class Relay:
         context_tokens: int | None = None,
         threads: int | None = None,
         gpu_layers: int | None = None,
+        sequences: int | None = None,
     ) -> Self:
         """Loads two models (see `open_model`) and a cue profile; blocks meanwhile.
 
@@ -123,6 +91,7 @@ class Relay:
             context_tokens: see `open_model`, as the rest.
             threads: of each model.
             gpu_layers: of each model.
+            sequences: of each model.
 
         Raises:
             RelayGenError: see `open_model` and the constructor.
@@ -130,7 +99,7 @@ class Relay:
         if profile is not None and not isinstance(profile, CueProfile):
             profile = profiles.load(profile)
         tokenizers = [load_tokenizer(path) for path in (large, small)]
-        _check_match(*tokenizers, profile)
+        check_match(tokenizers[0], tokenizers[1], profile)
         opened: list[Model] = []
         try:
             for path, tokenizer in zip((large, small), tokenizers, strict=True):
@@ -140,12 +109,13 @@ class Relay:
                         context_tokens=context_tokens,
                         threads=threads,
                         gpu_layers=gpu_layers,
+                        sequences=sequences,
                         tokenizer=tokenizer,
                     )
                 )
             return cls(opened[0], opened[1], profile=profile, config=config)
         except BaseException:
-            _close_now([model.engine for model in opened])
+            close_now([model.engine for model in opened])
             raise
 
     @property
@@ -296,27 +266,3 @@ class Relay:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-
-def _check_match(
-    large: Tokenizer, small: Tokenizer, profile: CueProfile | None
-) -> tuple[str, frozenset[int]]:
-    """The common fingerprint, and the ids that mean the same in both."""
-    ChatEncoder(large)  # raises where there is no usable template
-    prints = [Fingerprint.of(tokenizer) for tokenizer in (large, small)]
-    compare(*prints)
-    if profile is not None:
-        profile.check_fingerprint(prints[0].hexdigest)
-    return prints[0].hexdigest, shared_ids(*prints)
-
-
-def _close_now(engines: Sequence[Engine]) -> None:
-    """Frees models from code that is not async, whether or not an event loop runs around it."""
-
-    async def close() -> None:
-        for engine in engines:
-            await engine.aclose()
-
-    closing = threading.Thread(target=lambda: asyncio.run(close()), name="relaygen-close")
-    closing.start()
-    closing.join()

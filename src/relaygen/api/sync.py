@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from relaygen.api.options import Options
-from relaygen.api.relay import Relay, Stream
+from relaygen.api.relay import Relay
+from relaygen.api.stream import Stream
 from relaygen.chat import Message
 from relaygen.relay.config import RelayConfig
 from relaygen.relay.events import Emitted
@@ -58,8 +59,11 @@ class SyncRelay:
 
     Example:
         ```python
-        with SyncRelay.open("large.gguf", "small.gguf", profile="qwen3") as relay:
-            print(relay.generate("What is 17 * 24?").answer)
+        from relaygen import SyncRelay, demo_models
+
+        large, small = demo_models.gguf("large"), demo_models.gguf("small")
+        with SyncRelay.open(large, small, profile="demo") as relay:
+            print(relay.generate("Mia has 3 apples. She buys 4 more. How many?").answer)
         ```
     """
 
@@ -82,6 +86,7 @@ class SyncRelay:
         context_tokens: int | None = None,
         threads: int | None = None,
         gpu_layers: int | None = None,
+        sequences: int | None = None,
     ) -> Self:
         """See `Relay.open`."""
         return cls(
@@ -93,6 +98,7 @@ class SyncRelay:
                 context_tokens=context_tokens,
                 threads=threads,
                 gpu_layers=gpu_layers,
+                sequences=sequences,
             )
         )
 

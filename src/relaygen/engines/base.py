@@ -16,8 +16,8 @@ pull-style flow control as in h11.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from relaygen.errors import ContextLengthError, EngineError, InvalidRequestError
@@ -78,7 +78,7 @@ class GenerateRequest:
 
     prompt: Sequence[int]
     max_tokens: int
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     eos_ids: frozenset[int] = frozenset()
     stop_hints: tuple[str, ...] = ()
     want_scores: bool = False
@@ -114,7 +114,7 @@ class Engine(Protocol):
         """What this engine can do; constant while it lives, costs nothing."""
         ...
 
-    def generate(self, request: GenerateRequest) -> AsyncIterator[EngineOutput]:
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[EngineOutput]:
         """Writes one leg. An async generator: ``aclose()`` cancels the work upstream at once.
 
         Raises:
@@ -125,7 +125,11 @@ class Engine(Protocol):
         ...
 
     async def prefill(self, token_ids: Sequence[int], generation_id: str = "") -> None:
-        """A hint to have this prefix in the cache; an engine may ignore it."""
+        """A hint to have this prefix in the cache; an engine may ignore it, and bad ids do no harm.
+
+        Raises:
+            EngineUnavailableError: the engine was closed.
+        """
         ...
 
     async def score(
@@ -140,7 +144,10 @@ class Engine(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Cancels all work and frees the model. May be called twice."""
+        """Cancels all work and frees the model. May be called twice.
+
+        Whoever waits for a leg, a prefill or scores gets `EngineUnavailableError`.
+        """
         ...
 
 
@@ -148,7 +155,8 @@ Sink = Callable[[EngineOutput | EngineError | InvalidRequestError], bool]
 """Called on the engine's thread with each output, in order; returns whether to go on.
 
 After an output with `end` set, after an error, and after it returned False it is not called again
-for that leg. It must be quick and must not raise."""
+for that leg. It must be quick and must not raise.
+"""
 
 
 class Leg(Protocol):
@@ -157,7 +165,8 @@ class Leg(Protocol):
     def cancel(self) -> None:
         """Stops the work before its next step, from any thread. The sink is not called after it
         returns, except for a call that is under way. May be called at any time, also from the
-        sink itself and after the end."""
+        sink itself and after the end.
+        """
         ...
 
 
@@ -206,9 +215,26 @@ def check_request(request: GenerateRequest, capabilities: Capabilities) -> None:
             "context",
             param="prompt",
         )
-    if request.top_logprobs > capabilities.top_logprobs:
+    if not 0 <= request.top_logprobs <= capabilities.top_logprobs:
         raise InvalidRequestError(
-            f"top_logprobs is {request.top_logprobs}; this engine lists at most "
+            f"top_logprobs is {request.top_logprobs}; this engine lists 0 to "
             f"{capabilities.top_logprobs}",
             param="top_logprobs",
         )
+    if request.generated_from is not None and not (
+        0 <= request.generated_from <= len(request.prompt)
+    ):
+        raise InvalidRequestError(
+            f"generated_from is {request.generated_from}; the prompt has {len(request.prompt)} "
+            "tokens",
+            param="generated_from",
+        )
+    for token_id in request.sampling.logit_bias:
+        if not 0 <= token_id < capabilities.vocab_size:
+            raise InvalidRequestError(
+                f"logit_bias names token id {token_id}, which is outside the model's vocabulary of "
+                f"{capabilities.vocab_size}",
+                param="logit_bias",
+            )
+    if "" in request.stop_hints:
+        raise InvalidRequestError("a stop hint is empty; leave it out", param="stop_hints")

@@ -11,7 +11,7 @@ from typing import Final
 LOOKBACK: Final = 48
 """Characters before a full stop that may decide about it."""
 
-# "etc." is left out on purpose: in real reasoning traces it ends its sentence 16 times of 17.
+# "etc." is left out on purpose: in real reasoning traces it ends its sentence 85 times of 89.
 _TITLES: Final = (
     "Dr Mr Mrs Ms Prof St Mt Sr Jr Gov Gen Sen Rep Rev Hon Capt Lt Col Sgt Dept Inc Ltd Corp"
 )

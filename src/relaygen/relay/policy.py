@@ -111,6 +111,9 @@ class Step:
     cue: CueMatch | None
     score: TokenScore | None
 
+    def __init__(self) -> None:
+        self.cue = None
+
 
 class Policy(Protocol):
     """The rule that decides which role writes next. One object a generation."""

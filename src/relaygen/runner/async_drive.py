@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 
-from relaygen.engines.base import Engine, EngineOutput
-from relaygen.errors import EngineError, InvalidRequestError
+from relaygen.engines.base import Engine
+from relaygen.errors import ContextLengthError, EngineError, InvalidRequestError
 from relaygen.relay.events import (
-    Cancel,
     Emitted,
     Event,
     Generate,
@@ -21,7 +21,7 @@ from relaygen.relay.events import (
 )
 from relaygen.relay.machine import RelayMachine
 from relaygen.runner.recorder import Recorder
-from relaygen.runner.requests import leg_request
+from relaygen.runner.requests import full_context, leg_request
 from relaygen.types import ModelRole
 
 
@@ -39,22 +39,22 @@ async def drive(
     """
     legs = _Legs(machine, engines, recorder, generation_id, max_retries)
     try:
-        while (leg := await legs.act()) is not None:
-            async for event in leg:
-                emitted = machine.receive(event)
-                recorder.watch(emitted)
-                for part in emitted:
-                    yield part
-                if legs.superseded():
-                    break
+        while (leg := legs.act()) is not None:
+            async with aclosing(leg) as events:  # closing it cancels the work upstream
+                async for event in events:
+                    emitted = machine.receive(event)
+                    recorder.watch(emitted)
+                    for part in emitted:
+                        yield part
+                    if legs.superseded():
+                        break
     finally:
-        machine.cancel()
-        recorder.watch(())
+        recorder.watch(machine.cancel())
         await legs.aclose()
 
 
 class _Legs:
-    """Carries out actions; at most one leg is open at a time."""
+    """Carries out actions. A `Cancel` needs none: a leg is closed where it is superseded."""
 
     def __init__(
         self,
@@ -69,7 +69,6 @@ class _Legs:
         self._recorder = recorder
         self._id = generation_id
         self._retries_left = max_retries
-        self._open: AsyncIterator[EngineOutput] | None = None
         self._hints: set[asyncio.Task[None]] = set()
         self._actions = machine.next_actions()
 
@@ -85,43 +84,45 @@ class _Legs:
         self._actions = [a for a in self._actions if not isinstance(a, Prefill)]
         return wanted
 
-    async def act(self) -> AsyncIterator[Event] | None:
+    def act(self) -> AsyncGenerator[Event] | None:
         """Carries out the pending actions; the events of the next leg, or None at the end."""
         self.superseded()
         actions, self._actions = self._actions, []
         for action in actions:
-            if isinstance(action, Cancel):
-                await self._close_open()
-            elif isinstance(action, Generate):
+            if isinstance(action, Generate):
                 return self._generate(action)
-            elif isinstance(action, Score):
+            if isinstance(action, Score):
                 return self._score(action)
         return None
 
-    async def _generate(self, action: Generate) -> AsyncIterator[Event]:
-        engine = self._engines[action.role]
-        self._open = outputs = engine.generate(leg_request(action, self._id))
+    async def _generate(self, action: Generate) -> AsyncGenerator[Event]:
+        outputs = self._engines[action.role].generate(leg_request(action, self._id))
+        failure = EngineError("the engine stopped without saying why", retryable=True)
         try:
-            async for output in outputs:
-                if output.prompt_evaluated is not None:
-                    self._recorder.note_evaluated(output.prompt_evaluated)
-                if output.token_ids:
-                    yield Output(action.leg_id, output.token_ids, output.scores)
-                if output.end is not None:
-                    yield LegEnded(action.leg_id, output.end)
-                    return
-            yield LegFailed(action.leg_id, "the engine stopped without saying why", self._retry())
+            async with aclosing(outputs) as opened:
+                async for output in opened:
+                    if output.prompt_evaluated is not None:
+                        self._recorder.note_evaluated(output.prompt_evaluated)
+                    if output.token_ids:
+                        yield Output(action.leg_id, output.token_ids, output.scores)
+                    if output.end is not None:
+                        yield LegEnded(action.leg_id, output.end)
+                        return
+        except ContextLengthError as error:
+            yield full_context(action, error)
+            return
         except EngineError as error:
-            yield LegFailed(action.leg_id, str(error), error.retryable and self._retry())
+            failure = error
+        yield LegFailed(action.leg_id, str(failure), failure.retryable and self._retry())
 
-    async def _score(self, action: Score) -> AsyncIterator[Event]:
+    async def _score(self, action: Score) -> AsyncGenerator[Event]:
         try:
             scores = await self._engines[action.role].score(
                 action.prompt_tokens, action.from_token, generation_id=self._id
             )
             yield Scored(action.leg_id, scores)
         except EngineError as error:
-            yield LegFailed(action.leg_id, str(error))
+            yield LegFailed(action.leg_id, str(error), error.retryable and self._retry())
 
     def _retry(self) -> bool:
         if self._retries_left == 0:
@@ -142,14 +143,9 @@ class _Legs:
         except (EngineError, InvalidRequestError):
             return  # only a hint: the leg that follows meets the same error, and reports it
 
-    async def _close_open(self) -> None:
-        outputs, self._open = self._open, None
-        close = getattr(outputs, "aclose", None)
-        if close is not None:
-            await close()
-
     async def aclose(self) -> None:
-        """Cancels what still runs."""
-        for hint in self._hints:
+        """Cancels the hints that still run."""
+        hints = tuple(self._hints)
+        for hint in hints:
             hint.cancel()
-        await self._close_open()
+        await asyncio.gather(*hints, return_exceptions=True)

@@ -44,17 +44,24 @@ class Recorder:
         now = self._clock() - self._begun
         segments = self._machine.segments
         times = self._times
-        if times and times[-1].first is None and segments[len(times) - 1].token_ids:
-            times[-1].first = now
+        self._note_first(now)
         while len(times) < len(segments):
             if times:
                 times[-1].ended = now
             times.append(_Times(now))
+            self._note_first(now)
         self._ended = now
         for part in emitted:
             self._parts[True].append(part.text)
             if not part.is_tag:
                 self._parts[part.stage].append(part.text)
+
+    def _note_first(self, now: float) -> None:
+        newest = len(self._times) - 1
+        if newest < 0 or self._times[newest].first is not None:
+            return
+        if self._machine.segments[newest].token_ids:
+            self._times[newest].first = now
 
     def note_evaluated(self, tokens: int) -> None:
         """The current segment's model read so many prompt tokens."""

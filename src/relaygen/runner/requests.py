@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from relaygen.engines.base import GenerateRequest
-from relaygen.relay.events import Generate
+from relaygen.errors import ContextLengthError
+from relaygen.relay.events import Event, Generate, LegEnded, LegFailed
+from relaygen.types import LegEnd, ModelRole
 
 
 def leg_request(action: Generate, generation_id: str) -> GenerateRequest:
@@ -19,3 +21,19 @@ def leg_request(action: Generate, generation_id: str) -> GenerateRequest:
         generated_from=action.generated_from,
         generation_id=generation_id,
     )
+
+
+def full_context(action: Generate, error: ContextLengthError) -> Event:
+    """What it means that the prompt of a leg fills its model's context.
+
+    In the course of a generation that is an end by length, as from one model. A small model whose
+    context is shorter drops out, and the large one writes on.
+
+    Raises:
+        ContextLengthError: the request's own prompt is too long for the model that begins.
+    """
+    if len(action.prompt_tokens) == action.generated_from:
+        raise error
+    if action.role is ModelRole.SMALL:
+        return LegFailed(action.leg_id, str(error))
+    return LegEnded(action.leg_id, LegEnd.LENGTH)

@@ -1,0 +1,162 @@
+"""The engines that the contract suite runs on: one factory each.
+
+To add an engine, write a factory that opens it on a small model with a context of at least 512
+tokens, and list it in `ENGINES` with what it lacks: tests that need that are left out for it. A
+factory skips, with its reason, where its part cannot be installed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relaygen.engines.base import Engine
+from relaygen.engines.simulated import ByteVocabulary, Fault, RandomModel, SimulatedEngine
+from relaygen.errors import EngineError
+
+FAILS_AFTER = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """An opened engine.
+
+    Attributes:
+        engine: to test.
+        evaluated: tokens it has worked on since it was opened; None where it does not say.
+        failing: the same engine, made to fail after `FAILS_AFTER` tokens of each leg; or None.
+        token_bytes: for stop strings, where it honours any.
+        tolerance: largest difference of log-probabilities between reading at once and in steps.
+    """
+
+    engine: Engine
+    evaluated: Callable[[], int] | None = None
+    failing: Callable[[], Engine] | None = None
+    token_bytes: Callable[[int], bytes] | None = None
+    tolerance: float = 1e-9
+
+
+def simulated(*, inline: bool) -> Case:
+    vocabulary = ByteVocabulary(["the", "and", " so"])
+
+    def opened(fault: Fault | None = None) -> SimulatedEngine:
+        model = RandomModel(len(vocabulary))
+        return SimulatedEngine(
+            model, vocabulary=vocabulary, inline=inline, context_tokens=512, faults=fault
+        )
+
+    engine = opened()
+    return Case(
+        engine=engine,
+        evaluated=lambda: engine.counters.prompt_tokens + engine.counters.generated_tokens,
+        failing=lambda: opened(Fault(kind="fail", after=FAILS_AFTER, retryable=False)),
+        token_bytes=vocabulary.token_bytes,
+    )
+
+
+def hf() -> Case:
+    pytest.importorskip("torch", reason="pip install 'relaygen[hf]'")
+    pytest.importorskip("transformers", reason="pip install 'relaygen[hf]'")
+    from relaygen.engines.hf import HfEngine
+
+    engine = HfEngine(tiny_qwen3(), threads=1)
+
+    def failing() -> HfEngine:
+        broken = HfEngine(tiny_qwen3())
+        passes = 0
+
+        def forward(module: object, arguments: object) -> None:
+            nonlocal passes
+            passes += 1
+            if passes > FAILS_AFTER:
+                raise RuntimeError("out of memory, or so the test says")
+
+        broken._model._network.register_forward_pre_hook(forward)
+        return broken
+
+    return Case(
+        engine=engine,
+        evaluated=lambda: engine.tokens_evaluated,
+        failing=failing,
+        tolerance=1e-3,
+    )
+
+
+def llama_cpp() -> Case:
+    from relaygen.engines.llama_cpp import LlamaCppEngine, ModelOptions
+    from tests.engines.llama_cpp_models import tiny_qwen3 as tiny_gguf
+
+    def opened() -> LlamaCppEngine:
+        return LlamaCppEngine(tiny_gguf(), ModelOptions(sequences=4))
+
+    engine = opened()
+
+    def failing() -> LlamaCppEngine:
+        broken = opened()
+        evaluate, steps = broken._model.evaluate, 0
+
+        def evaluate_or_fail(pieces: Any) -> list[int]:
+            nonlocal steps
+            steps += 1
+            if steps > FAILS_AFTER:
+                raise EngineError("out of memory, or so the test says")
+            return evaluate(pieces)
+
+        broken._model.evaluate = evaluate_or_fail
+        return broken
+
+    return Case(
+        engine=engine,
+        evaluated=lambda: engine.tokens_evaluated,
+        failing=failing,
+        tolerance=1e-2,  # of keys and values in half precision
+    )
+
+
+@functools.cache
+def tiny_qwen3() -> Path:
+    """A Qwen3 of random weights, sharp enough that rounding never decides between two tokens."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.Qwen3Config(
+        vocab_size=320,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        max_position_embeddings=512,
+        initializer_range=0.2,
+        tie_word_embeddings=True,
+    )
+    directory = Path(tempfile.mkdtemp(prefix="tiny-qwen3-"))
+    atexit.register(shutil.rmtree, directory)
+    transformers.Qwen3ForCausalLM(config).save_pretrained(directory)
+    return directory
+
+
+LACKS: dict[str, set[str]] = {
+    "simulated": {"inline"},
+    "simulated-inline": set(),
+    "llama_cpp": {"stop_hints"},
+    "hf": {"stop_hints"},
+}
+"""By engine, what it cannot do; `needs` on a test names what it cannot do without."""
+
+ENGINES = [
+    pytest.param(functools.partial(simulated, inline=False), id="simulated"),
+    pytest.param(functools.partial(simulated, inline=True), id="simulated-inline"),
+    pytest.param(llama_cpp, id="llama_cpp"),
+    pytest.param(hf, id="hf", marks=pytest.mark.hf),
+]
