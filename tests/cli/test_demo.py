@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relaygen import demo_models
-from relaygen.cli.demo_trials import POLICIES, boxed
+from relaygen.cli.demo_trials import POLICIES
 
 from .conftest import Cli, Recite
 from .simulated import ANSWER
@@ -51,8 +51,3 @@ def test_right_answers_are_counted(cli: Cli, recite: Recite) -> None:
 def test_bad_numbers_are_refused(cli: Cli, problems: str) -> None:
     ran = cli("demo", "--problems", problems)
     assert (ran.code, ran.err.count("\n"), ran.out) == (2, 1, "")
-
-
-def test_the_last_box_counts() -> None:
-    assert boxed(r"\boxed{1} and \boxed{ 2 }") == "2"
-    assert boxed("no box") == ""

@@ -307,5 +307,3 @@ def count_steps(engine: LlamaCppEngine) -> list[list[object]]:
 
     engine._model.evaluate = recorded  # type: ignore[method-assign,assignment]
     return steps
-
-

@@ -37,6 +37,12 @@ def test_flash_attention_can_be_set(flash: bool) -> None:
     engine.close()
 
 
+def with_value(content: bytes, key: bytes, value: bytes) -> bytes:
+    """Replaces the 32-bit value that follows a key and its type."""
+    at = content.index(key) + len(key) + 4
+    return content[:at] + value + content[at + 4 :]
+
+
 def damaged(path: Path, damage: str) -> Path:
     good = tiny_qwen3().read_bytes()
     match damage:
@@ -55,11 +61,13 @@ def damaged(path: Path, damage: str) -> Path:
         case "lacks a tensor":
             content = good.replace(b"blk.1.ffn_up", b"blk.1.ffn_xx")
         case "no layers":
-            key = b"qwen3.block_count"
-            content = re.sub(key + rb"(....)....", key + rb"\1\0\0\0\0", good, flags=re.DOTALL)
+            content = with_value(good, b"qwen3.block_count", b"\0\0\0\0")
         case "absurd layers":
-            key = b"qwen3.block_count"
-            content = re.sub(key + rb"(....)....", key + rb"\1\0\0\0\7", good, flags=re.DOTALL)
+            content = with_value(good, b"qwen3.block_count", b"\0\0\0\7")
+        case "absurd epsilon":
+            content = with_value(good, b"qwen3.attention.layer_norm_rms_epsilon", b"\0\0\x80\xbf")
+        case "a token twice":
+            content = good.replace(b"t258", b"t259")
         case _:
             raise AssertionError(damage)
     file = path / "model.gguf"
@@ -79,6 +87,8 @@ def damaged(path: Path, damage: str) -> Path:
         "lacks a tensor",
         "no layers",
         "absurd layers",
+        "absurd epsilon",
+        "a token twice",
     ],
 )
 def test_a_bad_file_is_an_error_that_names_it(tmp_path: Path, damage: str) -> None:

@@ -6,8 +6,9 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from relaygen.api.options import Options
 from relaygen.api.relay import Relay
@@ -21,37 +22,79 @@ from relaygen.runner import Result
 _T = TypeVar("_T")
 
 
-class SyncStream:
-    """Text as it may be shown; after its end, `result`. Close it to cancel."""
+class _Job(Generic[_T]):
+    """Work on the relay's loop. Its queues, unlike locks in Python, survive a Ctrl-C in between."""
 
-    def __init__(self, owner: SyncRelay, stream: Stream) -> None:
-        self._owner = owner
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _T]) -> None:
+        self._loop = loop
+        self._task: asyncio.Task[_T] | None = None
+        self._done: SimpleQueue[asyncio.Task[_T]] = SimpleQueue()
+        loop.call_soon_threadsafe(self._start, work)
+
+    def result(self) -> _T:
+        """Waits for the end."""
+        return self._wait().result()
+
+    def cancel(self) -> None:
+        """Returns when the work is over; it may have come to its own end before."""
+        self._loop.call_soon_threadsafe(self._cancel)
+        task = self._wait()
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not report it as lost
+
+    def _wait(self) -> asyncio.Task[_T]:
+        task = self._done.get()
+        self._done.put(task)
+        return task
+
+    def _start(self, work: Coroutine[Any, Any, _T]) -> None:
+        self._task = self._loop.create_task(work)
+        self._task.add_done_callback(self._done.put)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+
+class SyncStream:
+    """Text as it may be shown; after its end, `result`. Close it to cancel.
+
+    The models do not wait for a slow reader.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, stream: Stream) -> None:
+        self._loop = loop
         self._stream = stream
+        self._parts: SimpleQueue[Emitted | None] = SimpleQueue()
+        self._job: _Job[None] | None = None
 
     def __iter__(self) -> Iterator[Emitted]:
-        parts = aiter(self._stream)
         try:
-            while True:
-                try:
-                    yield self._owner.wait(_next(parts))
-                except StopAsyncIteration:
-                    return
+            if self._job is None:
+                self._job = _Job(self._loop, self._read())
+            while (part := self._parts.get()) is not None:
+                yield part
+            self._job.result()
         finally:
             self.close()
 
     def close(self) -> None:
-        """Cancels the generation at once."""
-        self._owner.wait(self._stream.aclose())
+        """Cancels the generation at once. May be called twice, also after the end."""
+        if self._job is not None:
+            self._job.cancel()
 
     @property
     def result(self) -> Result:
         """See `Stream.result`."""
         return self._stream.result
 
-
-async def _next(parts: Any) -> Emitted:
-    part: Emitted = await anext(parts)
-    return part
+    async def _read(self) -> None:
+        try:
+            async for part in self._stream:
+                self._parts.put(part)
+        finally:
+            await self._stream.aclose()
+            self._parts.put(None)
 
 
 class SyncRelay:
@@ -104,18 +147,18 @@ class SyncRelay:
 
     def wait(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Runs a coroutine on the relay's loop; an interruption (Ctrl-C) cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        job = _Job(self._loop, work)
         try:
-            return future.result()
+            return job.result()
         except KeyboardInterrupt:
-            future.cancel()
+            job.cancel()
             raise
 
     def stream(
         self, messages: str | Sequence[Message], options: Options | None = None
     ) -> SyncStream:
         """See `Relay.stream`."""
-        return SyncStream(self, self.relay.stream(messages, options))
+        return SyncStream(self._loop, self.relay.stream(messages, options))
 
     def generate(self, messages: str | Sequence[Message], options: Options | None = None) -> Result:
         """See `Relay.generate`."""

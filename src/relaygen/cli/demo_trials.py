@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 from relaygen.api import Options, SyncRelay
 from relaygen.demo_models import DemoProblem
+from relaygen.demo_models.grading import boxed, is_right
 from relaygen.runner import Result
 from relaygen.views.printable import one_line
 
 POLICIES: Final = ("large", "small", "relay")
-_BOX: Final = re.compile(r"\\boxed\{([^{}]*)\}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,14 +80,10 @@ def measure(relay: SyncRelay, problem: DemoProblem, *, seed: int, turn: int) -> 
     for policy in (*POLICIES[first:], *POLICIES[:first]):
         # Not streamed: tokens that are handed to this thread one by one would slow the models down.
         result = relay.generate(problem.question, Options(policy=policy, seed=seed))
-        said = boxed(result.answer)
         trials[policy] = Trial(
-            policy=policy, result=result, said=one_line(said), right=said == problem.answer
+            policy=policy,
+            result=result,
+            said=one_line(boxed(result.answer) or ""),
+            right=is_right(problem.answer, result.answer),
         )
     return [trials[policy] for policy in POLICIES]
-
-
-def boxed(answer: str) -> str:
-    r"""What is in the last ``\boxed{}`` of an answer; empty if there is none."""
-    found = _BOX.findall(answer)
-    return found[-1].strip() if found else ""

@@ -39,6 +39,11 @@ from relaygen.relay.transcript import Segment, Transcript
 from relaygen.relay.vocabulary import Vocabulary
 from relaygen.types import FinishReason, LegEnd, ModelRole, Stage, TokenScore, Usage
 
+# In Python 3.11 a member of an enumeration costs 0.1 us where it is named.
+_DONE = State.DONE
+_JUDGING = State.JUDGING
+_ANSWERING = frozenset({State.LARGE_ANSWERS, State.SMALL_ANSWERS})
+
 _ANSWERS = {ModelRole.LARGE: Trigger.ANSWER_LARGE, ModelRole.SMALL: Trigger.ANSWER_SMALL}
 _WRITES = {ModelRole.LARGE: Trigger.WRITE_LARGE, ModelRole.SMALL: Trigger.WRITE_SMALL}
 
@@ -78,6 +83,10 @@ class RelayMachine:
         self._segment_start = 0  # in characters of the scanner
         self._segment_first = 0  # in tokens of the generation
         self._step = Step()
+        self._eos_ids = {role: facts.eos_ids for role, facts in generation.writers.items()}
+        self._shared_ids = generation.shared_ids
+        self._max_tokens = generation.max_tokens
+        self._read_ahead = self.config.read_ahead
         self._want_scores = generation.want_scores or policy.want_scores
         self._small_lost = False
         self._unshared = False
@@ -127,22 +136,22 @@ class RelayMachine:
         """
         if event.leg_id != self._leg:
             self._take_late(event)
+        elif isinstance(event, Output) and self.state is not _JUDGING:
+            self._take_output(event)
         elif isinstance(event, LegFailed):
             self._take_failure(event)
-        elif isinstance(event, Scored) is not (self.state is State.JUDGING):
+        elif isinstance(event, Scored) is not (self.state is _JUDGING):
             raise ProtocolError(f"a relay in state {self.state} cannot take {event!r:.200}")
-        elif isinstance(event, Output):
-            self._take_output(event)
         elif isinstance(event, LegEnded):
             self._take_leg_end(event.reason)
-        else:
+        elif isinstance(event, Scored):
             self._leg = None
             self._turn(self.policy.judged(event.scores))
         return self._transcript.take_emitted()
 
     def cancel(self) -> list[Emitted]:
         """Ends the generation because its reader is gone; `Cancel` and `Finish` are next actions."""
-        if self.state is not State.DONE:
+        if self.state is not _DONE:
             self._finish(FinishReason.CANCELLED, "cancelled")
         return self._transcript.take_emitted()
 
@@ -189,7 +198,7 @@ class RelayMachine:
         generation, segment = self.generation, self._transcript.segment
         role = segment.role
         done = len(self._transcript.tokens)
-        prompt = (*generation.prompt, *self._transcript.tokens)
+        prompt = self._prefix()
         limit = generation.max_tokens - done
         if max_tokens is not None:
             limit = min(limit, max_tokens)
@@ -197,7 +206,9 @@ class RelayMachine:
         seed = None
         if generation.seed is not None:
             seed = leg_seed(generation.seed, generation.choice_index, len(prompt), role)
-        sampling = replace(writer.sampling, seed=seed)
+        sampling = writer.sampling
+        if sampling.seed != seed:
+            sampling = replace(sampling, seed=seed)
         leg_id = self._next_leg()
         segment.legs.append(leg_id)
         self._leg_segments[leg_id] = segment
@@ -218,6 +229,9 @@ class RelayMachine:
                 top_logprobs=generation.top_logprobs,
             )
         )
+
+    def _prefix(self) -> tuple[int, ...]:
+        return self.generation.prompt + tuple(self._transcript.tokens)
 
     def _next_leg(self) -> int:
         self._leg = self._legs
@@ -273,14 +287,13 @@ class RelayMachine:
                 return
 
     def _take_token(self, token_id: int, score: TokenScore | None) -> None:
-        transcript = self._transcript
-        role = transcript.segment.role
-        if token_id in self.generation.writers[role].eos_ids:
+        role = self._transcript.segment.role
+        if token_id in self._eos_ids[role]:
             self._take_eos(token_id, score)
-        elif self.generation.shared_ids is not None and not self._check_shared(token_id, role):
+        elif self._shared_ids is not None and not self._check_shared(token_id, role):
             pass
-        elif self.state is State.LARGE_ANSWERS or self.state is State.SMALL_ANSWERS:
-            transcript.push(token_id, score, scan=False)
+        elif self.state in _ANSWERING:
+            self._transcript.push(token_id, score, scan=False)
             self._keep()
         elif self._opening is not None:
             self._take_opening(token_id, score)
@@ -292,16 +305,23 @@ class RelayMachine:
     def _take_written(self, token_id: int, score: TokenScore | None) -> None:
         """A token in the stage in which the policy decides."""
         transcript, step = self._transcript, self._step
-        if not transcript.inside_code_point:
-            self._begin_step()
-        elif len(transcript.tokens) == self._segment_first:
-            transcript.scanner.dismiss()  # what could be dropped is the segment's before
-            self._begin_step()
-            step.was_pending = False
+        scanner = transcript.scanner
+        fresh = transcript.inside_code_point and len(transcript.tokens) == self._segment_first
+        if fresh:
+            scanner.dismiss()  # what could be dropped is the segment's before
+        if fresh or not transcript.inside_code_point:
+            step.was_pending = scanner.pending and not fresh
+            if step.was_pending or scanner.waiting or self._close_text is not None:
+                transcript.mark()
+            step.start = scanner.offset
+            step.position = len(transcript.tokens)
+            step.text = ""
+            step.ends = ()
+            step.cue = None
         text, scan = transcript.push(token_id, score, scan=True)
         step.text = step.text + text if step.text else text
-        if scan is not None:
-            step.ends = step.ends + scan.ends if step.ends else scan.ends
+        if scan:
+            step.ends += scan.ends
             step.cue = step.cue or scan.cue
         if transcript.inside_code_point:  # Rule 2: no decision inside a code point
             self._check_limit()
@@ -322,8 +342,10 @@ class RelayMachine:
             self._judge(decision)
         elif decision is None and self._tentative:
             self._check_limit()
-        else:
+        elif self._tentative or self._close_text is not None:
             self._keep_unless_tag()
+        else:
+            self._keep()
 
     def _keep_unless_tag(self) -> None:
         """Keeps what is held, except where it may be the beginning of a closing tag."""
@@ -334,29 +356,17 @@ class RelayMachine:
         if self._tentative:
             self._transcript.mark()
 
-    def _begin_step(self) -> None:
-        transcript, step = self._transcript, self._step
-        scanner = transcript.scanner
-        step.was_pending = scanner.pending
-        if step.was_pending or scanner.waiting or self._close_text is not None:
-            transcript.mark()
-        step.start = scanner.offset
-        step.position = len(transcript.tokens)
-        step.text = ""
-        step.ends = ()
-        step.cue = None
-
     def _keep(self) -> None:
         if self._transcript.keep():
             self._finish(FinishReason.STOP, "stop")
-            return
-        self._check_limit()
-        if self.config.read_ahead and self.state is not State.DONE:
+        elif len(self._transcript.tokens) >= self._max_tokens:
+            self._finish(FinishReason.LENGTH, "length")
+        elif self._read_ahead:
             self._hint_other()
 
     def _check_limit(self) -> None:
         """Rule 8: limits hold over the whole generation."""
-        if len(self._transcript.tokens) >= self.generation.max_tokens:
+        if len(self._transcript.tokens) >= self._max_tokens:
             self._finish(FinishReason.LENGTH, "length")
 
     def _hint_other(self) -> None:
@@ -366,13 +376,13 @@ class RelayMachine:
         if self.state in (State.LARGE_WRITES, State.SMALL_WRITES):
             self._read_by_other = done
             other = self._transcript.segment.role.other
-            prompt = (*self.generation.prompt, *self._transcript.tokens)
+            prompt = self._prefix()
             if other in self.generation.writers:
                 self._actions.append(Prefill(role=other, prompt_tokens=prompt))
 
     def _check_shared(self, token_id: int, role: ModelRole) -> bool:
         """Rule 1: an id that only one model knows is never sent to the other."""
-        shared = self.generation.shared_ids
+        shared = self._shared_ids
         if shared is None or token_id in shared or role.other not in self.generation.writers:
             return True
         if role is ModelRole.SMALL:
@@ -398,11 +408,11 @@ class RelayMachine:
             self._finish(FinishReason.STOP, "stop")
             return
         self._check_limit()
-        if self.state is State.DONE:
+        if self.state is _DONE:
             return
         segment.ended_by = decision.reason
         self._drop_leg()
-        if self.state in (State.LARGE_ANSWERS, State.SMALL_ANSWERS):
+        if self.state in _ANSWERING:
             self.state = advance(self.state, _ANSWERS[decision.role])
             transcript.open_segment(decision.role, Stage.ANSWER)
             self._generate(None)
@@ -427,9 +437,12 @@ class RelayMachine:
 
     def _judge(self, decision: Judge) -> None:
         transcript = self._transcript
-        self._take_back(decision.drop)
-        if not transcript.undecided:
+        if transcript.undecided <= decision.drop:
             raise ProtocolError("a policy wants a segment judged of which nothing is undecided")
+        self._take_back(decision.drop)
+        if not transcript.undecided:  # it was only the beginning of a closing tag
+            self._turn(Write(transcript.segment.role.other, "close_tag"))
+            return
         self._drop_leg()
         self.state = advance(self.state, Trigger.JUDGE)
         self._judge_role = decision.role
@@ -437,7 +450,7 @@ class RelayMachine:
 
     def _score(self) -> None:
         transcript = self._transcript
-        prompt = (*self.generation.prompt, *transcript.tokens)
+        prompt = self._prefix()
         leg_id = self._next_leg()
         self._leg_segments[leg_id] = transcript.segment
         self._actions.append(
@@ -469,7 +482,7 @@ class RelayMachine:
 
     def _take_leg_end(self, reason: LegEnd) -> None:
         self._leg = None
-        answering = self.state in (State.LARGE_ANSWERS, State.SMALL_ANSWERS)
+        answering = self.state in _ANSWERING
         decision = None if answering else self._ask_at_end(reason)
         if decision is not None:
             self._turn_or_judge(decision)
@@ -502,7 +515,7 @@ class RelayMachine:
         """Rules 7, 8 and 10: an end, a handback, or a forced answer."""
         transcript = self._transcript
         segment = transcript.segment
-        answering = self.state in (State.LARGE_ANSWERS, State.SMALL_ANSWERS)
+        answering = self.state in _ANSWERING
         if not answering:
             decision = self._ask_at_end(LegEnd.EOS)
             if decision is not None:
@@ -554,7 +567,7 @@ class RelayMachine:
             self.state = advance(self.state, _ANSWERS[transcript.segment.role])
             self._tentative = False
             self._keep()
-            if self._leg_ends is not None and self.state is not State.DONE:
+            if self._leg_ends is not None and self.state is not _DONE:
                 self._drop_leg()  # it was asked for less than an answer
                 self._generate(None)
 
@@ -575,7 +588,7 @@ class RelayMachine:
             return
         self._transcript.segment.ended_by = "reasoning_end"
         self._check_limit()
-        if self.state is not State.DONE:
+        if self.state is not _DONE:
             self._answer()
 
     def _begun_tag(self) -> int:
@@ -602,7 +615,7 @@ class RelayMachine:
     def _take_failure(self, event: LegFailed) -> None:
         """Nothing that was written is lost: repeat, degrade to the large model, or end clearly."""
         segment = self._transcript.segment
-        judging = self.state is State.JUDGING
+        judging = self.state is _JUDGING
         self._leg = None
         if event.retryable and judging:
             self._score()

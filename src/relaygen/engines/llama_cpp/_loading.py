@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from relaygen.tokens import GGUFFile
 
 STEP_TOKENS = 512
 _FLASH_ATTENTION_FROM = 4096
+_MAX_LAYERS = 512
+_LEAST_CONTEXT = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +46,7 @@ def load(library: Library, gguf: GGUFFile, options: ModelOptions) -> Loaded:
     Raises:
         ModelLoadError: llama.cpp refuses the file, or there is too little memory.
     """
+    _check_plausible(gguf)
     api = library.api
     offloaded = options.gpu_layers != 0 and api.supports_gpu_offload()
     tokens, sequences = plan_context(
@@ -88,6 +93,31 @@ def explain(gguf: GGUFFile, problem: str, remedy: str = "") -> str:
     complaint = _log.last_complaint()
     parts = (f"{gguf.path.name}: {problem}", remedy, complaint and f"llama.cpp says: {complaint}")
     return "; ".join(part for part in parts if part)
+
+
+def _check_plausible(gguf: GGUFFile) -> None:
+    """Refuses what makes llama.cpp abort the whole process instead of returning an error."""
+    arch = gguf.architecture
+    limits: tuple[tuple[str, float, float], ...] = (
+        ("block_count", 1, min(_MAX_LAYERS, len(gguf.tensors))),
+        ("context_length", _LEAST_CONTEXT, math.inf),
+        ("attention.layer_norm_rms_epsilon", 0.0, 1.0),
+        ("attention.layer_norm_epsilon", 0.0, 1.0),
+    )
+    for name, least, most in limits:
+        value = gguf.metadata.get(f"{arch}.{name}")
+        if isinstance(value, int | float) and not least <= value <= most:
+            raise ModelLoadError(
+                f"{gguf.path.name}: {arch}.{name} is {value}, which is impossible here; the file is "
+                "damaged: download or convert it again"
+            )
+    tokens = [token for token in gguf.strings("tokenizer.ggml.tokens") if token]
+    if len(set(tokens)) != len(tokens):
+        twice = next(token for token, count in Counter(tokens).items() if count > 1)
+        raise ModelLoadError(
+            f"{gguf.path.name}: its vocabulary has the token {twice!r} twice; the file is damaged: "
+            "download or convert it again"
+        )
 
 
 def _load_weights(library: Library, gguf: GGUFFile, options: ModelOptions) -> Handle:

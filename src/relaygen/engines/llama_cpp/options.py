@@ -33,7 +33,8 @@ class ModelOptions:
     library: str | Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("context_tokens", "sequences", "decode_threads", "read_threads"):
+        least = {"context_tokens": 16, "sequences": 1, "decode_threads": 1, "read_threads": 1}
+        for name, lowest in least.items():
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ModelLoadError(f"{name} is {value}; give at least 1, or leave it out")
+            if value is not None and value < lowest:
+                raise ModelLoadError(f"{name} is {value}; give at least {lowest}, or leave it out")
