@@ -1,12 +1,15 @@
 """What the llama.cpp engine costs: a token, a handoff, and several generations at once.
 
-    python -m benchmarks.llama_cpp_engine [--large FILE --small FILE] [--repeats 15]
+    python -m benchmarks.llama_cpp_engine [--large FILE --small FILE] [--repeats 15] [--busy]
 
 A relay of fixed segments runs on two engines, each sink submitting the next leg. What lies between
 two of llama.cpp's evaluations is the engine's own: its median is what a token, and a handoff, cost
 beyond reading and writing. Times of whole generations are the best of several repeats, interleaved:
 on a shared machine the best is the least disturbed. The limit is that of working in sequence
 (`relaygen.planning.limit`), from the costs measured here.
+
+On a machine that other programs use, ``--busy`` counts seconds of CPU time instead of the clock's,
+and reads with one thread: two threads that wait for each other burn time without working.
 """
 
 from __future__ import annotations
@@ -42,21 +45,31 @@ SENTENCE = 28
 READS = (8, 16, SENTENCE, 64)
 GREEDY = Sampling(temperature=0.0)
 SAMPLED = Sampling(temperature=0.6, top_k=20, top_p=0.95, seed=SEED)
-OPTIONS = ModelOptions(context_tokens=1024, sequences=16)
+CONTEXT_TOKENS, SEQUENCES = 1024, 16
 
 Engines = dict[ModelRole, LlamaCppEngine]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How everything is measured."""
+
+    clock: Callable[[], float]
+    options: ModelOptions
+    repeats: int
 
 
 @dataclass
 class Times:
     """Seconds of every repeat, by what was done."""
 
+    clock: Callable[[], float]
     all: dict[str, list[float]] = field(default_factory=dict)
 
     def measure(self, name: str, work: Callable[[], object]) -> None:
-        began = time.perf_counter()
+        began = self.clock()
         work()
-        self.all.setdefault(name, []).append(time.perf_counter() - began)
+        self.all.setdefault(name, []).append(self.clock() - began)
 
     def best(self, name: str) -> float:
         return min(self.all[name])
@@ -135,7 +148,8 @@ class Gaps:
     of the large model and one of the small also the handoff.
     """
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self.tokens: dict[ModelRole, list[float]] = {role: [] for role in engines}
         self.handoffs: list[float] = []
         self._last: tuple[ModelRole, float] | None = None
@@ -147,13 +161,13 @@ class Gaps:
         original = model.evaluate
 
         def evaluate(pieces: Sequence[Piece]) -> list[int]:
-            began = time.perf_counter()
+            began = self._clock()
             if self._last is not None:
                 before, ended = self._last
                 gaps = self.tokens[role] if before == role else self.handoffs
                 gaps.append(began - ended)
             firsts = original(pieces)
-            self._last = (role, time.perf_counter())
+            self._last = (role, self._clock())
             return firsts
 
         model.evaluate = evaluate  # type: ignore[method-assign]
@@ -168,9 +182,9 @@ class Gaps:
             restore()
 
 
-def measure_gaps(engines: Engines, generations: Generations, repeats: int) -> dict[str, Any]:
-    gaps = Gaps(engines)
-    for _ in range(repeats):
+def measure_gaps(engines: Engines, generations: Generations, how: Setting) -> dict[str, Any]:
+    gaps = Gaps(engines, how.clock)
+    for _ in range(how.repeats):
         gaps.next_generation()
         generations.run(SEGMENTS)
     gaps.stop()
@@ -183,10 +197,10 @@ def measure_gaps(engines: Engines, generations: Generations, repeats: int) -> di
     }
 
 
-def measure_costs(path: Path, repeats: int) -> dict[str, float]:
+def measure_costs(path: Path, how: Setting) -> dict[str, float]:
     """Milliseconds a token at 300 tokens of context, by llama.cpp alone."""
-    times = Times()
-    model = LlamaModel(path, OPTIONS)
+    times = Times(how.clock)
+    model = LlamaModel(path, how.options)
     model.evaluate([Piece(0, 0, tuple(range(10, 10 + CONTEXT)), 1)])
 
     def write() -> None:
@@ -200,7 +214,7 @@ def measure_costs(path: Path, repeats: int) -> dict[str, float]:
         model.rewind(0, CONTEXT + 64, CONTEXT)
         times.measure(name, work)
 
-    for _ in range(3 * repeats):
+    for _ in range(3 * how.repeats):
         model.rewind(0, CONTEXT + 64, CONTEXT)
         model.evaluate([Piece(0, CONTEXT, (5,), 1)])
         rewound("write", write)
@@ -217,13 +231,14 @@ def measure_costs(path: Path, repeats: int) -> dict[str, float]:
     return costs
 
 
-def measure(paths: dict[ModelRole, Path], repeats: int) -> dict[str, Any]:
-    engines: Engines = {role: LlamaCppEngine(path, OPTIONS) for role, path in paths.items()}
+def measure(paths: dict[ModelRole, Path], how: Setting) -> dict[str, Any]:
+    engines: Engines = {role: LlamaCppEngine(path, how.options) for role, path in paths.items()}
     generations = Generations(engines)
-    costs = {role: measure_costs(path, repeats) for role, path in paths.items()}
+    costs = {role: measure_costs(path, how) for role, path in paths.items()}
     generations.run(SEGMENTS)
-    gaps = measure_gaps(engines, generations, repeats)
-    times = Times()
+    gaps = measure_gaps(engines, generations, how)
+    times = Times(how.clock)
+    repeats = how.repeats
     plans = {"relay": SEGMENTS, "large": ((LARGE, TOKENS),), "small": ((SMALL, TOKENS),)}
     for count, rounds in ((1, repeats), (4, repeats // 3), (16, repeats // 3)):
         for _ in range(max(3, rounds)):
@@ -287,16 +302,26 @@ def main() -> None:
     parser.add_argument("--large", type=Path)
     parser.add_argument("--small", type=Path)
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--results", default="llama_cpp_engine")
+    parser.add_argument("--busy", action="store_true")
     arguments = parser.parse_args()
     paths = {
         LARGE: arguments.large or demo_models.gguf("large"),
         SMALL: arguments.small or demo_models.gguf("small"),
     }
-    figures = measure(paths, arguments.repeats)
+    how = Setting(
+        clock=time.process_time if arguments.busy else time.perf_counter,
+        options=ModelOptions(
+            context_tokens=CONTEXT_TOKENS,
+            sequences=SEQUENCES,
+            read_threads=1 if arguments.busy else None,
+        ),
+        repeats=arguments.repeats,
+    )
+    seconds = "of CPU time, reading with one thread" if arguments.busy else "of the clock"
+    figures = {"seconds": seconds, **measure(paths, how)}
     for name, value in figures.items():
         print(f"{name}: {value}")
-    print(write_results(arguments.results, "measured", SEED, figures))
+    print(write_results("llama_cpp_engine", "measured", SEED, figures))
 
 
 if __name__ == "__main__":

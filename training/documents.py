@@ -26,6 +26,7 @@ _SYSTEM = (
     "You solve short stories with numbers.",
     "Answer the question.",
 )
+_REPETITION_LENGTH = 384
 _REQUEST = "Please reason step by step, and put your final answer within \\boxed{}."
 _SMALL_TALK = (
     "Hello!", "Hi there, how are you?", "Who are you?", "What can you do?", "Thank you very much!", "Good morning!",
@@ -65,14 +66,14 @@ def _small_talk(rng: random.Random) -> list[Sentence]:
 
 
 def _conversation(
-    seed: int, index: int, avoid: frozenset[str]
+    seed: int, index: int, avoid: frozenset[str], trap_odds: float
 ) -> tuple[str, list[Sentence]] | None:
     rng = random.Random(f"{seed}/wording/{index}")
     messages = [{"role": "system", "content": rng.choice(_SYSTEM)}] if rng.random() < 0.15 else []
     if rng.random() < 0.015:
         messages.append({"role": "user", "content": rng.choice(_SMALL_TALK)})
         return render_prompt(messages), _small_talk(rng)
-    problem = draw_problem(seed, "train", index)
+    problem = draw_problem(seed, "train", index, idle_odds=trap_odds, named_odds=trap_odds)
     if text_key(problem.question) in avoid:
         return None
     if rng.random() < 0.03:
@@ -91,13 +92,14 @@ def _conversation(
     )
 
 
-def _practice(seed: int, index: int) -> tuple[str, list[Sentence]]:
+def _practice(seed: int, index: int, large_sums: float) -> tuple[str, list[Sentence]]:
     """A sheet of bare sums: it holds four times as many figures to work out as a story of its length."""
     rng = random.Random(f"{seed}/practice/{index}")
-    top = 9999 if rng.random() < 0.2 else 999
+    large = rng.random() < large_sums
+    top, odds = (9999, (25, 25, 15, 35)) if large else (999, (20, 25, 30, 25))
     sums: list[tuple[str, int, int]] = []
     while len(sums) < 9:
-        kind = rng.choices(("add", "sub", "mul", "div"), (20, 25, 30, 25))[0]
+        kind = rng.choices(("add", "sub", "mul", "div"), odds)[0]
         b = rng.randint(2, 9)
         a = rng.randint(2, top)
         if kind == "mul":
@@ -112,6 +114,16 @@ def _practice(seed: int, index: int) -> tuple[str, list[Sentence]]:
     shown = ", ".join(f"{a}{SIGNS[kind]}{b}" for kind, a, b in sums)
     prompt = render_prompt([{"role": "user", "content": f"Please work out {shown}."}])
     return prompt, practise(sums, rng)
+
+
+def _repetition(seed: int, index: int, vocabulary: int) -> Document:
+    """A row of random tokens, repeated: nothing but copying helps, so a model finds out how to copy."""
+    rng = np.random.default_rng((seed, index))
+    period = int(rng.integers(8, 80))
+    ids = np.resize(rng.integers(0, vocabulary, period), _REPETITION_LENGTH)
+    classes = np.full(_REPETITION_LENGTH, EASY)
+    classes[:period] = PROMPT
+    return Document(ids, classes)
 
 
 def encode(tokenizer: Tokenizer, prompt: str, sentences: Sequence[Sentence]) -> Document:
@@ -138,11 +150,16 @@ def draw_batches(
     buckets: Sequence[int],
     avoid: frozenset[str],
     practice: float = 0.0,
+    large_sums: float = 0.2,
+    repetition: float = 0.0,
+    trap_odds: float = 0.25,
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Draws chunk number `chunk` of the training stream.
 
     Documents of similar length share a batch, and every batch is padded to one of a few lengths, because a model
-    compiled for fixed shapes runs faster. A share `practice` of the documents are sheets of bare sums.
+    compiled for fixed shapes runs faster. A share `practice` of the documents are sheets of bare sums,
+    and a share `large_sums` of those hold larger numbers; a share `repetition` are random tokens, repeated.
+    `trap_odds` is how often a story has an event that changes nothing, and how often an event names its person.
 
     Returns:
         Pairs (ids, classes) of shape [rows, bucket]; padding has class PROMPT and is never learnt.
@@ -151,10 +168,15 @@ def draw_batches(
     # A chunk has its own range of indices, twice as long as needed, for documents that are skipped.
     index = chunk * batches * rows * 2
     while len(documents) < batches * rows:
-        if random.Random(f"{seed}/kind/{index}").random() < practice:
-            conversation: tuple[str, list[Sentence]] | None = _practice(seed, index)
+        draw = random.Random(f"{seed}/kind/{index}").random()
+        if draw >= 1 - repetition:
+            documents.append(_repetition(seed, index, tokenizer.get_vocab_size()))
+            index += 1
+            continue
+        if draw < practice:
+            conversation: tuple[str, list[Sentence]] | None = _practice(seed, index, large_sums)
         else:
-            conversation = _conversation(seed, index, avoid)
+            conversation = _conversation(seed, index, avoid, trap_odds)
         index += 1
         if conversation is None:
             continue

@@ -149,7 +149,15 @@ def _ask(rng: random.Random, name: str, things: str, money: bool) -> str:
     return rng.choice(forms).format(name=name, x=things, end=rng.choice(("in the end", "now")))
 
 
-def draw_problem(seed: int, split: str, index: int, *, unseen: bool = False) -> Problem:
+def draw_problem(
+    seed: int,
+    split: str,
+    index: int,
+    *,
+    unseen: bool = False,
+    idle_odds: float = 0.25,
+    named_odds: float = 0.25,
+) -> Problem:
     """Draws problem number `index` of a split.
 
     Args:
@@ -157,6 +165,8 @@ def draw_problem(seed: int, split: str, index: int, *, unseen: bool = False) -> 
         split: A name that keeps the streams of training and of held-out problems apart.
         index: The position in the split.
         unseen: Use only names and things that training never sees.
+        idle_odds: The probability of an event that changes nothing.
+        named_odds: The probability that an event names the person, where a pronoun would be clear.
     """
     rng = random.Random(f"{seed}/{split}/{index}")
     money = rng.random() < 0.15
@@ -165,7 +175,7 @@ def draw_problem(seed: int, split: str, index: int, *, unseen: bool = False) -> 
     things = "money" if money else draw_things(rng, unseen=unseen)
     count = rng.choices((2, 3, 4, 5), (44, 38, 15, 3))[0]
     compare = not money and rng.random() < 0.2
-    idle = rng.random() < 0.25
+    idle = rng.random() < idle_odds
     kinds = ["step"] * (count - compare) + ["idle"] * idle
     rng.shuffle(kinds)
     moments = draw_moments(rng, len(kinds))
@@ -175,7 +185,7 @@ def draw_problem(seed: int, split: str, index: int, *, unseen: bool = False) -> 
     for kind, moment in zip(kinds, moments, strict=True):
         # A pronoun after someone else's deed would be theirs.
         clear = not steps or steps[-1].subject != other.name
-        subject = person.pronoun if clear and rng.random() < 0.75 else person.name
+        subject = person.pronoun if clear and rng.random() < 1 - named_odds else person.name
         if kind == "idle":
             # In a comparison the other person's number is fixed, so someone else's things stay out of it.
             other_things = (

@@ -32,17 +32,35 @@ _WARMUP = 60
 
 
 @dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A part of a run, from where the one before it ended.
+
+    Attributes:
+        last: The step it ends at, a multiple of CHUNK.
+        peak: The learning rate at its start, as a share of the recipe's; it falls linearly to 2 % at `last`.
+        horizon: If given, it falls along a cosine that would reach 2 % at this step instead.
+        practice: The share of documents that are sheets of bare sums.
+        large_sums: The share of those sheets with numbers up to 9,999 and more divisions.
+        trap_odds: How often a story has an event that changes nothing, and an event names its person.
+        repetition: The share of documents that are random tokens, repeated, from which copying is learnt.
+    """
+
+    last: int
+    peak: float = 1.0
+    horizon: int | None = None
+    practice: float = 0.0
+    large_sums: float = 0.2
+    repetition: float = 0.0
+    trap_odds: float = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How a model is trained.
 
     Attributes:
         model: The shape.
-        steps: Optimiser steps.
-        horizon: The steps of the cosine that the learning rate follows until `practice_from`; from there it falls
-            linearly to 2 % at the last step.
-        practice_from: The step, a multiple of CHUNK, from which `practice` of the documents are sheets of bare
-            sums: first the model learns to copy, then to calculate.
-        practice: That share.
+        phases: What it reads, and how fast it learns, when.
         rows: Documents a step.
         muon_lr: Peak learning rate of the matrices.
         adam_lr: Peak learning rate of the embedding and the norms.
@@ -51,40 +69,55 @@ class Recipe:
     """
 
     model: ModelConfig
-    steps: int
-    horizon: int
-    practice_from: int
-    practice: float = 0.0
+    phases: tuple[Phase, ...]
     rows: int = 8
     muon_lr: float = 0.02
     adam_lr: float = 3e-3
     weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     seed: int = 0
 
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self.phases[-1].last
+
+    def phase(self, step: int) -> tuple[int, Phase]:
+        """The phase that a step belongs to, and that phase's first step."""
+        first = 0
+        for phase in self.phases:
+            if step < phase.last:
+                return first, phase
+            first = phase.last
+        raise ValueError(f"step {step} is beyond the last one, {self.steps}")
+
 
 RECIPES = {
+    # First it learns to copy, then to calculate: sheets of bare sums hold four times as many figures to work out.
     "large": Recipe(
         model=LARGE,
-        steps=2304,
-        horizon=2600,
-        practice_from=1280,
-        practice=0.3,
+        phases=(
+            Phase(last=1280, horizon=2600),
+            Phase(last=2304, peak=0.536, practice=0.3),
+            Phase(last=2944, peak=0.3, practice=0.4, large_sums=0.5),
+            Phase(last=3392, peak=0.3, practice=0.15, large_sums=0.5, trap_odds=0.6),
+        ),
         weights=(1.0, 1.0, 0.5, 2.0),
     ),
     # The small model is held back on purpose: it learns to copy well and to calculate badly.
     "small": Recipe(
-        model=SMALL, steps=1600, horizon=1600, practice_from=1600, weights=(1.0, 0.2, 1.0, 0.2)
+        model=SMALL, phases=(Phase(last=2400, horizon=2400),), weights=(1.0, 0.2, 1.0, 0.2)
     ),
 }
 
 
-def _schedule(step: int, recipe: Recipe) -> float:
+def _learning_rate(step: int, recipe: Recipe) -> float:
+    """The learning rate of a step as a share of the recipe's."""
     if step < _WARMUP:
         return (step + 1) / _WARMUP
-    if step > recipe.practice_from:
-        left = (recipe.steps - step) / (recipe.steps - recipe.practice_from)
-        return 0.02 + (_schedule(recipe.practice_from, recipe) - 0.02) * left
-    progress = (step - _WARMUP) / max(1, recipe.horizon - _WARMUP)
+    first, phase = recipe.phase(step)
+    if phase.horizon is None:
+        return 0.02 + (phase.peak - 0.02) * (phase.last - step) / (phase.last - first)
+    progress = (step - _WARMUP) / (phase.horizon - _WARMUP)
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -163,7 +196,7 @@ class Trainer:
         loss, by_class = _losses(self.model, ids, classes, self.weights)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        factor = _schedule(self.step, self.recipe)
+        factor = _learning_rate(self.step, self.recipe)
         for optimizer, peak in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = peak * factor
@@ -189,6 +222,7 @@ class Trainer:
             saved = last = time.monotonic()
             while self.step < self.recipe.steps and not self.stopping:
                 chunk, offset = divmod(self.step, CHUNK)
+                _, phase = self.recipe.phase(self.step)
                 batches = draw_batches(
                     self.tokenizer,
                     seed=self.recipe.seed,
@@ -197,9 +231,10 @@ class Trainer:
                     rows=self.recipe.rows,
                     buckets=BUCKETS,
                     avoid=avoid,
-                    practice=self.recipe.practice
-                    if self.step >= self.recipe.practice_from
-                    else 0.0,
+                    practice=phase.practice,
+                    large_sums=phase.large_sums,
+                    repetition=phase.repetition,
+                    trap_odds=phase.trap_odds,
                 )
                 mean = torch.zeros(5)
                 tokens = done = 0
@@ -246,9 +281,7 @@ def main() -> None:
     args = parser.parse_args()
     recipe = RECIPES[args.model]
     if args.steps is not None:
-        recipe = dataclasses.replace(
-            recipe, steps=args.steps, horizon=args.steps, practice_from=args.steps
-        )
+        recipe = dataclasses.replace(recipe, phases=(Phase(last=args.steps, horizon=args.steps),))
     if args.seed is not None:
         recipe = dataclasses.replace(recipe, seed=args.seed)
     if args.hard_weight is not None:

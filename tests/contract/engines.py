@@ -95,7 +95,7 @@ def llama_cpp() -> Case:
     from tests.engines.llama_cpp_models import tiny_qwen3 as tiny_gguf
 
     def opened() -> LlamaCppEngine:
-        return LlamaCppEngine(tiny_gguf(), ModelOptions(sequences=4))
+        return LlamaCppEngine(tiny_gguf(), ModelOptions(sequences=4, read_threads=1))
 
     engine = opened()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -94,15 +96,17 @@ def write_mamba(path: Path, *, layers: int = 2, seed: int = 0) -> None:
 
 
 def _in_folder_of_tests(name: str, write: Callable[[Path], None]) -> Path:
-    path = Path(_folder().name) / name
+    path = _folder() / name
     write(path)
     return path
 
 
 @functools.cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
+def _folder() -> Path:
     # A model outlives the test that first asks for it, so no fixture of pytest's will do.
-    return tempfile.TemporaryDirectory(prefix="tiny-gguf-")
+    folder = Path(tempfile.mkdtemp(prefix="tiny-gguf-"))
+    atexit.register(shutil.rmtree, folder)
+    return folder
 
 
 def _writer(path: Path, architecture: str, *, layers: int, width: int) -> gguf.GGUFWriter:

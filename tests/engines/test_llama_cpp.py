@@ -10,6 +10,8 @@ import pytest
 
 from relaygen.engines.base import EngineOutput, GenerateRequest, Sink
 from relaygen.engines.llama_cpp import LlamaCppEngine, ModelOptions
+from relaygen.engines.llama_cpp.jobs import Job
+from relaygen.engines.llama_cpp.model import LlamaModel
 from relaygen.errors import EngineError, EngineUnavailableError, InvalidRequestError
 from relaygen.types import Sampling
 from tests.engines.llama_cpp_models import CONTEXT, VOCABULARY, tiny_mamba, tiny_qwen3
@@ -40,14 +42,16 @@ async def write(engine: LlamaCppEngine, leg: GenerateRequest) -> tuple[tuple[int
 
 @pytest.fixture(params=[tiny_qwen3, tiny_mamba], ids=["attention", "recurrent"])
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[LlamaCppEngine]:
-    opened = LlamaCppEngine(request.param(), ModelOptions(sequences=4, context_tokens=CONTEXT))
+    opened = LlamaCppEngine(
+        request.param(), ModelOptions(sequences=4, context_tokens=CONTEXT, read_threads=1)
+    )
     yield opened
     await opened.aclose()
 
 
 @pytest.fixture
 async def two_sequences() -> AsyncIterator[LlamaCppEngine]:
-    opened = LlamaCppEngine(tiny_qwen3(), ModelOptions(sequences=2))
+    opened = LlamaCppEngine(tiny_qwen3(), ModelOptions(sequences=2, read_threads=1))
     yield opened
     await opened.aclose()
 
@@ -151,6 +155,46 @@ async def test_scores_in_parts_are_the_same(two_sequences: LlamaCppEngine) -> No
     )
 
 
+class Speculation(Job):
+    """Evaluates drafts of which the last are wrong, takes those back, and goes on."""
+
+    def __init__(self, model: LlamaModel, tokens: tuple[int, ...], drafts: tuple[int, ...]) -> None:
+        super().__init__(tokens, keep_at_most=0, outputs=1, generation_id="one")
+        self.written: list[int] = []
+        self.done = threading.Event()
+        self._model = model
+        self._drafts = drafts
+
+    def receive(self, first: int, count: int) -> None:
+        best = [int(self._model.logits(first + i).argmax()) for i in range(count)]
+        if not self.written:
+            self.written = best
+            self.pending, self.outputs = (best[0], *self._drafts), 1 + len(self._drafts)
+        elif count > 1:
+            agreed = 0
+            while agreed < len(self._drafts) and best[agreed] == self._drafts[agreed]:
+                agreed += 1
+            self.written += best[: agreed + 1]
+            self.rewind_to = len(self.prompt) + 1 + agreed
+            self.pending, self.outputs = (best[agreed],), 1
+        else:
+            self.written += best
+
+    def finish(self) -> None:
+        self.done.set()
+
+
+@pytest.mark.parametrize("right", [0, 2, 5])
+async def test_a_job_may_speculate_and_take_back(engine: LlamaCppEngine, right: int) -> None:
+    tokens = prompt(20)
+    expected = (await write(engine, request(tokens, right + 3, "")))[0]
+    wrong = tuple((token + 1) % VOCABULARY for token in expected[1 + right : 3 + right])
+    job = Speculation(engine._model, tokens, expected[1 : 1 + right] + wrong)
+    engine._loop.add(job)
+    assert await asyncio.to_thread(job.done.wait, 60)
+    assert tuple(job.written) == expected
+
+
 async def test_a_prefix_that_is_cached_already_costs_nothing(engine: LlamaCppEngine) -> None:
     tokens = prompt(20)
     await write(engine, request(tokens, 10))
@@ -215,8 +259,8 @@ async def test_a_bug_in_the_loop_ends_every_leg(engine: LlamaCppEngine) -> None:
 
 
 async def test_two_models_hand_over_without_a_thread_between() -> None:
-    large = LlamaCppEngine(tiny_qwen3(), ModelOptions(sequences=1))
-    small = LlamaCppEngine(tiny_mamba(), ModelOptions(sequences=1))
+    large = LlamaCppEngine(tiny_qwen3(), ModelOptions(sequences=1, read_threads=1))
+    small = LlamaCppEngine(tiny_mamba(), ModelOptions(sequences=1, read_threads=1))
     tokens = list(prompt(10))
     threads, done = set(), threading.Event()
 
@@ -249,7 +293,8 @@ async def test_two_models_hand_over_without_a_thread_between() -> None:
 
 async def test_an_engine_may_have_a_thread_of_its_own() -> None:
     engines = [
-        LlamaCppEngine(tiny_qwen3(), ModelOptions(sequences=1), own_thread=True) for _ in range(2)
+        LlamaCppEngine(tiny_qwen3(), ModelOptions(sequences=1, read_threads=1), own_thread=True)
+        for _ in range(2)
     ]
     threads = set()
 
@@ -271,7 +316,7 @@ async def test_an_engine_may_have_a_thread_of_its_own() -> None:
 
 
 async def test_an_engine_that_nobody_holds_is_freed() -> None:
-    engine = LlamaCppEngine(tiny_qwen3(), ModelOptions(sequences=1))
+    engine = LlamaCppEngine(tiny_qwen3(), ModelOptions(sequences=1, read_threads=1))
     stopped = engine._loop.stopped
     del engine
     gc.collect()
@@ -279,7 +324,7 @@ async def test_an_engine_that_nobody_holds_is_freed() -> None:
 
 
 async def test_closing_from_a_sink_does_not_wait_for_itself() -> None:
-    engine = LlamaCppEngine(tiny_qwen3(), ModelOptions(sequences=1))
+    engine = LlamaCppEngine(tiny_qwen3(), ModelOptions(sequences=1, read_threads=1))
     stopped = engine._loop.stopped
 
     def sink(output: object) -> bool:

@@ -19,6 +19,7 @@ from relaygen.types import ModelRole, Stage, TokenScore
 from tests.relay.driving import LARGE, SMALL, Break, Writer
 from tests.relay.peer_policies import PEERS
 
+PROMPT = (81, 58)
 SPECIALS = ("<think>", "</think>", "<|im_end|>")
 # What matters to a relay, whole and in pieces, among text of all kinds.
 WORDS: tuple[str | bytes, ...] = (
@@ -120,8 +121,9 @@ def relays(draw: st.DrawFn, policies: Sequence[str] = ()) -> Relay:
     if stage is None and tags:
         palette += [vocabulary.token_id("<think>")] * 5
     unshared = set(draw(st.just([]) | st.lists(st.sampled_from(palette), max_size=2)))
+    unshared -= set(PROMPT)  # such a prompt is refused
     generation = Generation(
-        prompt=(81, 58),
+        prompt=PROMPT,
         max_tokens=draw(st.integers(1, 20) | st.integers(60, 150)),
         writers={
             LARGE: WriterFacts(eos_ids=frozenset({eos})),
@@ -132,7 +134,7 @@ def relays(draw: st.DrawFn, policies: Sequence[str] = ()) -> Relay:
         stop=tuple(draw(st.lists(st.sampled_from(STOPS), max_size=2, unique=True))),
         seed=draw(st.none() | st.integers(0, 2**32)),
         want_scores=draw(st.booleans()),
-        shared_ids=set(range(len(vocabulary))) - unshared if unshared - {81, 58} else None,
+        shared_ids=set(range(len(vocabulary))) - unshared if unshared else None,
     )
     config = draw(configs)
     found = draw(cues())

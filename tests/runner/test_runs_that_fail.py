@@ -138,8 +138,8 @@ async def test_a_reader_who_leaves_early_cancels_both_engines(inline: bool) -> N
 
 @both_ways
 async def test_a_run_that_is_dropped_while_it_hands_over_leaves_no_leg(inline: bool) -> None:
-    scene = Scene([t for i in range(300) for t in (" So,", f" {i}", ".")], config=SHORT)
-    for count in range(0, 60, 3):
+    scene = Scene([t for i in range(60) for t in (" So,", f" {i}", ".")], config=SHORT)
+    for count in range(0, 60, 12):
         async with engines(scene, inline=inline) as opened:
             async with aclosing(run(scene, opened).stream()) as stream:
                 async for _ in stream:

@@ -306,10 +306,11 @@ class RelayMachine:
         """A token in the stage in which the policy decides."""
         transcript, step = self._transcript, self._step
         scanner = transcript.scanner
-        fresh = transcript.inside_code_point and len(transcript.tokens) == self._segment_first
+        inside = transcript.inside_code_point
+        fresh = inside and len(transcript.tokens) == self._segment_first
         if fresh:
             scanner.dismiss()  # what could be dropped is the segment's before
-        if fresh or not transcript.inside_code_point:
+        if fresh or not inside:
             step.was_pending = scanner.pending and not fresh
             if step.was_pending or scanner.waiting or self._close_text is not None:
                 transcript.mark()
