@@ -87,7 +87,7 @@ async def calibrate_random(
 ) -> float:
     """The share of sentences to hand over at random for the relay's utilisation."""
     low, high = 0.0, 1.0
-    for _ in range(6):
+    for _ in range(4):
         share = (low + high) / 2
         runs = await accuracy(
             relay, problems, replace(options, policy="random", handoff_share=share), at_once
@@ -191,9 +191,11 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         for policy in ("large", "small", "relay", "random"):
             chosen = replace(options, policy=policy)
             if policy == "random":
-                share = await calibrate_random(
-                    relay, problems[:60], options, utilisation(runs["relay"]), at_once
-                )
+                share = arguments.random_share
+                if share is None:
+                    share = await calibrate_random(
+                        relay, problems[:24], options, utilisation(runs["relay"]), at_once
+                    )
                 chosen = replace(chosen, handoff_share=share)
                 figures["random_share"] = share
             runs[policy] = await accuracy(relay, problems, chosen, at_once)
@@ -227,6 +229,7 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=500)
     parser.add_argument("--timed", type=int, default=40, help="problems to time; 0: none")
     parser.add_argument("--unseen", action="store_true", help="names and things never trained on")
+    parser.add_argument("--random-share", type=float, help="instead of calibrating it")
     parser.add_argument("--at-once", type=int, default=8)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--seed", type=int, default=0)

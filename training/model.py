@@ -54,7 +54,7 @@ class ModelConfig:
 # Deep and thin on purpose: decoding pays for every layer, reading pays for arithmetic, and a relay gains
 # where writing is slow and reading is fast.
 LARGE = ModelConfig(layers=24, width=128, heads=4, kv_heads=1, head_size=32, ffn=352)
-SMALL = ModelConfig(layers=2, width=128, heads=4, kv_heads=2, head_size=32, ffn=384)
+SMALL = ModelConfig(layers=3, width=128, heads=4, kv_heads=1, head_size=32, ffn=352)
 
 
 class RMSNorm(nn.Module):

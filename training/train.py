@@ -105,7 +105,7 @@ RECIPES = {
     ),
     # The small model is held back on purpose: it learns to copy well and to calculate badly.
     "small": Recipe(
-        model=SMALL, phases=(Phase(last=2400, horizon=2400),), weights=(1.0, 0.2, 1.0, 0.2)
+        model=SMALL, phases=(Phase(last=3200, horizon=3200),), weights=(1.0, 0.3, 1.0, 0.3)
     ),
 }
 
