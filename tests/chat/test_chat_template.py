@@ -44,6 +44,7 @@ def reference() -> Callable[..., str]:
     return render
 
 
+@pytest.mark.hf
 @pytest.mark.parametrize("conversation", CONVERSATIONS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_renders_as_transformers_does(
