@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from io import StringIO
@@ -28,7 +29,9 @@ def main() -> None:
     console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True)
     console.print(Text("$ relaygen demo", style="bold"))
     console.print(Text.from_ansi(done.stdout))
-    Path(__file__).with_name("demo.svg").write_text(console.export_svg(title="relaygen demo"))
+    drawn = console.export_svg(title="relaygen demo")
+    drawn = re.sub(r"@font-face\s*{[^}]*}", "", drawn)  # the reader's own fonts: nothing is fetched
+    Path(__file__).with_name("demo.svg").write_text(drawn, encoding="utf-8")
 
 
 if __name__ == "__main__":
