@@ -153,7 +153,7 @@ def drive(
         play.emitted += machine.receive(event)
 
     for step in itertools.count():
-        assert step < 20_000, "the machine does not end"
+        assert step < 5_000, "the machine does not end"
         for action in machine.next_actions():
             play.actions.append(action)
             if isinstance(action, Cancel):
@@ -168,7 +168,8 @@ def drive(
                 assert leg is judged is None, "two legs at once"
                 assert list(action.prompt_tokens) == [*machine.generation.prompt, *machine.tokens]
                 if isinstance(action, Generate):
-                    assert action.max_tokens >= 1
+                    room = machine.generation.max_tokens - len(machine.tokens)
+                    assert 1 <= action.max_tokens <= room
                     assert action.generated_from == len(machine.generation.prompt)
                     leg = _Leg(action, writers[action.role], score)
                 else:

@@ -99,6 +99,12 @@ def test_rule_4_a_cue_that_waited_counts_once_where_nobody_takes_over() -> None:
     assert went.overrun == 0
 
 
+def test_rule_4_a_cue_that_was_confirmed_does_not_count_again_on_the_token_that_follows() -> None:
+    config = RelayConfig(min_small_tokens=0)
+    went = play(["Thus", " we", " go", "."], cues=[CONFIRMED], small={1: EOS}, config=config)
+    assert [text for _, text, _ in went.turns] == ["Thus", "", " we go."]
+
+
 def test_rule_5_look_ahead_token_is_dropped_and_rewritten_by_the_large_model() -> None:
     scene = Scene(["So,", " two", ".", " Then", " on", "."], small={3: " Hence"})
     went = scene.play()
@@ -152,6 +158,12 @@ def test_rule_6_after_a_short_small_segment_the_large_model_writes_a_whole_sente
     script = ["So,", " a", ".", " So,", " b", " c", ".", " So,", " d", " e", " f", ".", " Now", "."]
     assert roles(script) == "l" + "ss" + "llll" + "l" + "ssss" + "lsl"
     assert roles(script, config=RelayConfig(min_small_tokens=2)) == "lsslssslsssslsl"
+
+
+def test_rule_6_what_was_only_looked_at_does_not_make_a_segment_longer() -> None:
+    script = ["So,", " a", " b", ".", " So,", " c", "."]
+    assert roles(script, config=RelayConfig(min_small_tokens=3)) == "lsssl" + "ssl"
+    assert roles(script, config=RelayConfig(min_small_tokens=4)) == "lsssl" + "lll"
 
 
 def test_rule_6_a_sentence_begun_by_the_small_model_is_no_whole_one() -> None:

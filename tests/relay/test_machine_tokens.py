@@ -139,6 +139,24 @@ def test_rule_2_a_confirmation_in_pieces_is_dropped_whole() -> None:
     assert went.machine.segments[0].overrun_tokens == 2
 
 
+@pytest.mark.parametrize("tags", ["token", "text"])
+def test_rule_2_a_cue_confirmed_within_its_own_code_point_keeps_its_token(tags: str) -> None:
+    comma = "，".encode()
+    cue = SwitchCue(text="Thus", confirm_tokens=1)
+    scene = Scene(
+        [b"Thus" + comma[:1], comma[1:], " x", "."],
+        small={0: EOS, 2: EOS},
+        cues=[cue],
+        tags=tags,
+        config=_config(min_small_tokens=0),
+    )
+    assert scene.play().turns == [
+        ("large", "Thus，", "cue:Thus"),
+        ("small", "", "eos"),
+        ("large", " x.", "eos"),
+    ]
+
+
 def test_events_that_fit_no_leg_are_a_bug_of_the_caller() -> None:
     machine = Scene(SCRIPT).machine()
     machine.next_actions()

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from relaygen.errors import ProtocolError
+from relaygen.relay.cues import SwitchCue
 from relaygen.relay.events import Finish, LegFailed, Output, Score
 from relaygen.relay.policy import Decision, Judge, Step, Write
 from relaygen.types import FinishReason, TokenScore
@@ -121,6 +122,18 @@ def test_speculative_thinking_has_the_large_model_help() -> None:
     ]
 
 
+def test_a_token_that_ends_a_sentence_and_begins_a_tag_is_not_written_for_ever() -> None:
+    went = play(Glimpse, ["We", ".\n\n<", "b", " on"], tags="text")
+    assert went.text == "We.\n\n<b on"
+
+
+def test_after_a_lost_small_model_a_limited_large_leg_goes_on() -> None:
+    script = ["a", "b", "c", "d", "e", "f", "g", "h"]
+    went = play(TokenRouter, script, large={2: "<t>"}, unshared=["<t>"], score=unsure_at(2))
+    assert went.text == "ab<t>defgh"
+    assert went.finish.reason is FinishReason.STOP
+
+
 @pytest.mark.parametrize("peer", PEERS)
 @pytest.mark.parametrize("size", [1, 2, 7])
 def test_peers_do_the_same_however_the_tokens_arrive(peer: type[Peer], size: int) -> None:
@@ -136,6 +149,21 @@ def test_peers_with_a_model_that_opens_its_reasoning_itself(peer: type[Peer]) ->
     assert went.tags == ["<think>", END]
     answered = play(peer, ["Hi", " you", "."], first_stage=None)
     assert answered.answer == "Hi you."
+
+
+def test_a_confirmed_cue_counts_once_for_every_policy() -> None:
+    class AtCues(Peer):
+        def begin(self) -> Write:
+            return Write(LARGE, "")
+
+        def token(self, step: Step) -> Decision:
+            if step.role is SMALL or step.cue is None:
+                return None
+            return Write(SMALL, "cue", drop=step.tokens)
+
+    cue = SwitchCue(text="Thus", confirm_tokens=1)
+    went = play(AtCues, ["Thus", " we", " go"], cues=[cue], small={1: EOS})
+    assert [text for _, text, _ in went.turns] == ["Thus", "", " we go"]
 
 
 class Careless(Peer):

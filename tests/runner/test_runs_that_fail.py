@@ -124,6 +124,24 @@ async def test_a_reader_who_is_cancelled_leaves_no_leg(inline: bool) -> None:
 
 
 @both_ways
+async def test_what_was_held_back_is_in_the_result_of_a_cancelled_run(inline: bool) -> None:
+    scene = Scene(["We", "a", "b"], tags=None, first_stage=None, stop=("ab!",))
+    async with engines(
+        scene, inline=inline, faults={LARGE: Fault(kind="stall", after=2)}
+    ) as opened:
+        machine = scene.machine()
+        running = RelayRun(machine, opened)
+        task = asyncio.create_task(running.complete())
+        while len(machine.tokens) < 2:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        result = running.result()
+    assert result.text == "".join(segment.text for segment in result.trace.segments) == "Wea"
+
+
+@both_ways
 async def test_a_reader_who_leaves_early_cancels_both_engines(inline: bool) -> None:
     for count in range(1, 10):
         async with engines(SCENE, inline=inline, latency=Latency(decode_ms=0.1)) as opened:
@@ -214,8 +232,11 @@ async def test_an_engine_that_stops_without_a_word_is_asked_again_and_then_given
     assert result.trace.small_lost
 
 
+@pytest.mark.parametrize("wake_up_under_way", [False, True])
 @pytest.mark.parametrize("seen", [1, 5])
-def test_a_loop_that_is_closed_under_a_run_stops_its_engines(seen: int) -> None:
+def test_a_loop_that_is_closed_under_a_run_stops_its_engines(
+    seen: int, wake_up_under_way: bool
+) -> None:
     loop = asyncio.new_event_loop()
     opening = engines(LONG, inline=True, latency=Latency(decode_ms=0.5))
 
@@ -233,6 +254,10 @@ def test_a_loop_that_is_closed_under_a_run_stops_its_engines(seen: int) -> None:
                 await engine.aclose()
 
     opened, stream = loop.run_until_complete(begin())
+    counters = opened[LARGE].counters  # type: ignore[index]
+    made = counters.generated_tokens
+    while wake_up_under_way and counters.generated_tokens < made + 3:
+        pass
     loop.close()
     asyncio.run(wait(opened))
     made = sum(engine.counters.generated_tokens for engine in opened.values())  # type: ignore[attr-defined]

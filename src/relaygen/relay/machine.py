@@ -40,6 +40,8 @@ from relaygen.relay.vocabulary import Vocabulary
 from relaygen.types import FinishReason, LegEnd, ModelRole, Stage, TokenScore, Usage
 
 # In Python 3.11 a member of an enumeration costs 0.1 us where it is named.
+_LARGE = ModelRole.LARGE
+_SMALL = ModelRole.SMALL
 _DONE = State.DONE
 _JUDGING = State.JUDGING
 _ANSWERING = frozenset({State.LARGE_ANSWERS, State.SMALL_ANSWERS})
@@ -324,6 +326,9 @@ class RelayMachine:
         if scan:
             step.ends += scan.ends
             step.cue = step.cue or scan.cue
+            if scan.cue is not None and scan.cue.confirmed and scan.cue.end > step.start:
+                # Its own token cannot be dropped with the rest of the code point that confirmed it.
+                step.cue = replace(scan.cue, confirmed=False)
         if transcript.inside_code_point:  # Rule 2: no decision inside a code point
             self._check_limit()
             return
@@ -404,7 +409,7 @@ class RelayMachine:
                 self._keep_unless_tag()  # it writes on
                 return
             decision = replace(decision, role=ModelRole.LARGE, tentative=False, max_tokens=None)
-        self._take_back(decision.drop)
+        self._take_back(decision.drop, decision.role)
         if transcript.keep():
             self._finish(FinishReason.STOP, "stop")
             return
@@ -420,7 +425,7 @@ class RelayMachine:
         else:
             self._write(decision, segment.stage)
 
-    def _take_back(self, drop: int) -> None:
+    def _take_back(self, drop: int, goes_on: ModelRole) -> None:
         """Takes back what a decision drops, and what must not stay without its continuation."""
         transcript = self._transcript
         if self._opening is not None:  # the next writer opens the reasoning anew
@@ -431,16 +436,18 @@ class RelayMachine:
             cue = self._step.cue
             if cue is not None and cue.confirmed:
                 transcript.scanner.dismiss()
-        if transcript.segment.role is ModelRole.SMALL and self._close_text is not None:
-            begun = self._begun_tag()
-            if begun and transcript.undecided:
-                transcript.take_back(transcript.tokens_holding(begun))
+        segment = transcript.segment
+        if segment.role is _SMALL and self._close_text is not None and transcript.undecided:
+            count = transcript.tokens_holding(begun) if (begun := self._begun_tag()) else 0
+            # The small model would write an emptied segment just so again.
+            if count and (goes_on is _LARGE or count < len(segment.token_ids)):
+                transcript.take_back(count)
 
     def _judge(self, decision: Judge) -> None:
         transcript = self._transcript
         if transcript.undecided <= decision.drop:
             raise ProtocolError("a policy wants a segment judged of which nothing is undecided")
-        self._take_back(decision.drop)
+        self._take_back(decision.drop, _LARGE)
         if not transcript.undecided:  # it was only the beginning of a closing tag
             self._turn(Write(transcript.segment.role.other, "close_tag"))
             return
@@ -503,6 +510,8 @@ class RelayMachine:
             return decision
         only_small = self._small_out and segment.role is ModelRole.LARGE
         if only_small and decision is not None and decision.role is ModelRole.SMALL:
+            if reason is LegEnd.LENGTH and self._leg_ends == len(self._transcript.tokens):
+                return Write(_LARGE, str(reason))  # only the leg was limited, for a small one after
             return None  # the large model would only end again, and again
         return decision
 
