@@ -73,12 +73,7 @@ async def accuracy(
 
 def utilisation(runs: list[Run]) -> float:
     """Share of all tokens that the large model wrote."""
-    large = sum(
-        len(s.token_ids)
-        for run in runs
-        for s in run.result.trace.segments
-        if s.role is ModelRole.LARGE
-    )
+    large = sum(run.result.trace.large_tokens for run in runs)
     return large / sum(run.result.usage.completion_tokens for run in runs)
 
 
@@ -96,18 +91,17 @@ async def calibrate_random(
     return (low + high) / 2
 
 
-async def costs_of(model: Model, context: tuple[int, ...], eos: frozenset[int]) -> Costs:
+async def costs_of(model: Model, context: tuple[int, ...]) -> Costs:
     """Milliseconds to write a token and to read one in a batch of a sentence's length."""
     write, read = [], []
     for repeat in range(12):
         ident = f"costs-{repeat}"
-        started = time.perf_counter()
         base = GenerateRequest(prompt=context[:200], max_tokens=1, generation_id=ident)
         async for _ in model.engine.generate(base):
             pass
         started = time.perf_counter()
         tokens = 0
-        longer = replace(base, max_tokens=64, sampling=Sampling(temperature=0), eos_ids=frozenset())
+        longer = replace(base, max_tokens=64, sampling=Sampling(temperature=0))
         async for output in model.engine.generate(longer):
             tokens += len(output.token_ids)
         write.append((time.perf_counter() - started) * 1e3 / tokens)
@@ -135,7 +129,7 @@ async def speed(relay: Relay, problems: list[DemoProblem], options: Options) -> 
             context = (*prompt, *(i for s in trace.segments for i in s.token_ids))
             for role, model in relay.models.items():
                 if len(context) > 200 + READ_TOKENS:
-                    costs[role].append(await costs_of(model, context, frozenset()))
+                    costs[role].append(await costs_of(model, context))
     wall = {n: sum(r.result.trace.wall_s for r in rs) for n, rs in runs.items()}
     tokens = {n: sum(r.result.usage.completion_tokens for r in rs) for n, rs in runs.items()}
     per_token = {n: wall[n] * 1e3 / tokens[n] for n in names}

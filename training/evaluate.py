@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import re
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,6 +17,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from benchmarks.intervals import wilson
+from relaygen.demo_models.grading import boxed
 from training.documents import render_prompt
 from training.export import DEMO_MODELS
 from training.handover import Alone, Relay
@@ -45,20 +45,6 @@ def load_model(folder: Path) -> Model:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     shape = ModelConfig(**{ours: config[theirs] for ours, theirs in _FIELDS.items()})
     return shape, load_file(folder / "model.safetensors")
-
-
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a proportion."""
-    z, share = 1.96, right / count
-    middle = share + z * z / (2 * count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return (middle - half) / (1 + z * z / count), (middle + half) / (1 + z * z / count)
-
-
-def boxed(text: str) -> str | None:
-    """The content of the last box after the reasoning."""
-    found = re.findall(r"\\boxed\{([^{}]*)\}", text.rpartition("</think>")[2])
-    return found[-1] if found else None
 
 
 def run(
@@ -94,7 +80,10 @@ def summarise(
 ) -> dict[str, Any]:
     """Accuracy with its interval, tokens, and the large model's share of them."""
     texts = [tokenizer.decode(row.tokens, skip_special_tokens=False) for row in rows]
-    hits = [boxed(text) == p.answer for text, p in zip(texts, problems, strict=True)]
+    hits = [
+        boxed(text.rpartition("</think>")[2]) == problem.answer
+        for text, problem in zip(texts, problems, strict=True)
+    ]
     kinds: dict[str, list[bool]] = defaultdict(list)
     for hit, problem in zip(hits, problems, strict=True):
         for kind in problem.kinds:

@@ -42,9 +42,8 @@ async def test_a_prefix_that_leaves_the_cached_one_is_as_good_as_new(engine: Eng
     assert cached.tokens == fresh.tokens
 
 
+@pytest.mark.needs("prefix_cache")
 async def test_a_prompt_that_extends_an_earlier_one_costs_its_new_tokens(engine: Engine) -> None:
-    if not engine.capabilities().prefix_cache:
-        pytest.skip("no prefix cache")
     prompt = prompt_for(engine, 40)
     first = await write(engine, leg(prompt, 8, generation_id="one"))
     assert first.prompt_evaluated in (None, len(prompt))
@@ -121,9 +120,8 @@ async def test_an_ignored_stop_hint_does_no_harm(engine: Engine) -> None:
     assert await write(engine, leg(prompt, stop_hints=("no model writes 7 this",))) == plain
 
 
+@pytest.mark.needs("seeds")
 async def test_a_seed_repeats_and_another_differs(engine: Engine) -> None:
-    if not engine.capabilities().seeds:
-        pytest.skip("no seeds")
     prompt = prompt_for(engine)
 
     async def seeded(seed: int) -> tuple[int, ...]:
@@ -150,9 +148,8 @@ async def test_the_tightest_truncation_is_greedy(engine: Engine, sampling: Sampl
     assert (await write(engine, leg(prompt, sampling=sampling))).tokens == greedy.tokens
 
 
+@pytest.mark.needs("penalties")
 async def test_penalties_count_all_that_was_generated(engine: Engine) -> None:
-    if not engine.capabilities().penalties:
-        pytest.skip("counts penalties by leg")
     prompt = prompt_for(engine)
     favourite = prompt_for(engine, 1, seed=3)[0]
     # The bias wins over any logit, and sixty occurrences win over the bias.
@@ -163,6 +160,7 @@ async def test_penalties_count_all_that_was_generated(engine: Engine) -> None:
     assert (await write(engine, forgetful)).tokens == (favourite,)
 
 
+@pytest.mark.needs("penalties")
 @pytest.mark.parametrize(
     "penalties",
     [{"presence_penalty": 2.0}, {"frequency_penalty": 2.0}, {"repetition_penalty": 3.0}],
@@ -171,8 +169,6 @@ async def test_penalties_count_all_that_was_generated(engine: Engine) -> None:
 async def test_penalties_go_on_across_a_handoff(
     engine: Engine, penalties: dict[str, float]
 ) -> None:
-    if not engine.capabilities().penalties:
-        pytest.skip("counts penalties by leg")
     prompt = prompt_for(engine)
     sampling = Sampling(temperature=0.0, **penalties)
     whole = await write(engine, leg(prompt, 24, sampling=sampling, generated_from=len(prompt)))

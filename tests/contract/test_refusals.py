@@ -44,10 +44,9 @@ async def test_a_bad_request_is_refused_by_name(engine: Engine, what: str) -> No
             engine.submit(request, Recorder())
 
 
+@pytest.mark.needs("prompt_scoring")
 @pytest.mark.parametrize("from_token", [-1, 0, 12, 13])
 async def test_a_bad_score_is_refused_by_name(engine: Engine, from_token: int) -> None:
-    if not engine.capabilities().prompt_scoring:
-        pytest.skip("cannot score")
     with pytest.raises(InvalidRequestError) as raised:
         await engine.score(prompt_for(engine, 12), from_token)
     assert raised.value.param == "from_token"

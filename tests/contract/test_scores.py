@@ -57,11 +57,10 @@ async def test_penalties_and_bias_leave_scores_alone(case: Case) -> None:
     assert biased[0].logprob < plain[0].logprob
 
 
+@pytest.mark.needs("top_logprobs")
 async def test_alternatives_are_listed_best_first(case: Case) -> None:
     engine = case.engine
     count = min(5, engine.capabilities().top_logprobs)
-    if not count:
-        pytest.skip("lists no alternatives")
     written = await write(engine, leg(prompt_for(engine), want_scores=True, top_logprobs=count))
     assert written.scores is not None
     for token, score in zip(written.tokens, written.scores, strict=True):
@@ -75,11 +74,10 @@ async def test_alternatives_are_listed_best_first(case: Case) -> None:
         assert score.margin == pytest.approx(margin, abs=1e-5)
 
 
+@pytest.mark.needs("prompt_scoring")
 @pytest.mark.parametrize("generation_id", ["", "one"])
 async def test_scoring_disturbs_no_generation(case: Case, generation_id: str) -> None:
     engine = case.engine
-    if not engine.capabilities().prompt_scoring:
-        pytest.skip("cannot score")
     prompt = prompt_for(engine)
     whole = (await write(engine, leg(prompt, 20, generation_id=generation_id))).tokens
     tokens = prompt + list(whole[:8])
@@ -92,10 +90,9 @@ async def test_scoring_disturbs_no_generation(case: Case, generation_id: str) ->
     assert (await write(engine, rest)).tokens == whole[8:]
 
 
+@pytest.mark.needs("prompt_scoring")
 async def test_every_token_of_a_long_text_is_scored(case: Case) -> None:
     engine = case.engine
-    if not engine.capabilities().prompt_scoring:
-        pytest.skip("cannot score")
     tokens = prompt_for(engine, engine.capabilities().context_tokens)
     scores = await engine.score(tokens, 1)
     assert len(scores) == len(tokens) - 1

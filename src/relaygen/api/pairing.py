@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from relaygen.chat import ChatEncoder
 from relaygen.engines.base import Engine
@@ -12,22 +13,39 @@ from relaygen.relay.profile import CueProfile
 from relaygen.tokens import Fingerprint, Tokenizer, compare, shared_ids
 
 
-def check_match(
-    large: Tokenizer, small: Tokenizer, profile: CueProfile | None
-) -> tuple[str, frozenset[int]]:
-    """The common fingerprint, and the ids that mean the same in both.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Match:
+    """What two models that fit have in common.
+
+    Attributes:
+        encoder: by the large model's chat template.
+        fingerprint: of the tokenizer of both.
+        shared_ids: ids that mean the same in both.
+    """
+
+    encoder: ChatEncoder
+    fingerprint: str
+    shared_ids: frozenset[int]
+
+
+def match(large: Tokenizer, small: Tokenizer, profile: CueProfile | None) -> Match:
+    """Checks that two models fit; a second or two for vocabularies of 150,000.
 
     Raises:
         TokenizerMismatchError: the tokenizers differ.
         CueProfileError: the profile belongs to another tokenizer.
         ChatTemplateError: the large model has no usable chat template.
     """
-    ChatEncoder(large)  # raises where there is no usable template
+    encoder = ChatEncoder(large)
     prints = [Fingerprint.of(tokenizer) for tokenizer in (large, small)]
     compare(prints[0], prints[1])
     if profile is not None:
         profile.check_fingerprint(prints[0].hexdigest)
-    return prints[0].hexdigest, shared_ids(prints[0], prints[1])
+    return Match(
+        encoder=encoder,
+        fingerprint=prints[0].hexdigest,
+        shared_ids=shared_ids(prints[0], prints[1]),
+    )
 
 
 def close_now(engines: Sequence[Engine]) -> None:

@@ -10,9 +10,9 @@ from typing import Self
 from relaygen import profiles
 from relaygen.api.model import Model, load_tokenizer, open_model
 from relaygen.api.options import Options
-from relaygen.api.pairing import check_match, close_now
+from relaygen.api.pairing import Match, close_now, match
 from relaygen.api.stream import Stream
-from relaygen.chat import ChatEncoder, FirstStage, Message, PromptTokens
+from relaygen.chat import FirstStage, Message, PromptTokens
 from relaygen.errors import (
     ContextLengthError,
     CueProfileError,
@@ -51,8 +51,16 @@ class Relay:
         *,
         profile: CueProfile | None = None,
         config: RelayConfig | None = None,
+        matched: Match | None = None,
     ) -> None:
         """Checks that the two models can share tokens.
+
+        Args:
+            large: writes the hard parts; its chat template is used.
+            small: writes after cues, and the answer.
+            profile: the cues; None: every generation must bring its own.
+            config: limits of the relay.
+            matched: the outcome of that check, where it was made already.
 
         Raises:
             TokenizerMismatchError: they have different tokenizers; names the first difference.
@@ -62,8 +70,10 @@ class Relay:
         self.models = {ModelRole.LARGE: large, ModelRole.SMALL: small}
         self.config = config or RelayConfig()
         self.profile = profile
-        self._encoder = ChatEncoder(large.tokenizer)
-        self.fingerprint, self._shared = check_match(large.tokenizer, small.tokenizer, profile)
+        matched = matched or match(large.tokenizer, small.tokenizer, profile)
+        self.fingerprint = matched.fingerprint
+        self._encoder = matched.encoder
+        self._shared = matched.shared_ids
 
     @classmethod
     def open(
@@ -99,7 +109,7 @@ class Relay:
         if profile is not None and not isinstance(profile, CueProfile):
             profile = profiles.load(profile)
         tokenizers = [load_tokenizer(path) for path in (large, small)]
-        check_match(tokenizers[0], tokenizers[1], profile)
+        matched = match(tokenizers[0], tokenizers[1], profile)
         opened: list[Model] = []
         try:
             for path, tokenizer in zip((large, small), tokenizers, strict=True):
@@ -113,7 +123,7 @@ class Relay:
                         tokenizer=tokenizer,
                     )
                 )
-            return cls(opened[0], opened[1], profile=profile, config=config)
+            return cls(opened[0], opened[1], profile=profile, config=config, matched=matched)
         except BaseException:
             close_now([model.engine for model in opened])
             raise

@@ -38,7 +38,7 @@ class Total:
 
     seconds: float
     tokens: int
-    large_tokens: float
+    large_tokens: int
     handoffs: int
     right: int
 
@@ -47,11 +47,10 @@ class Total:
         """Adds up."""
         own = [t for t in trials if t.policy == policy]
         traces = [t.result.trace for t in own]
-        tokens = [t.result.usage.completion_tokens for t in own]
         return cls(
             seconds=sum(t.wall_s for t in traces),
-            tokens=sum(tokens),
-            large_tokens=sum(t.utilisation * n for t, n in zip(traces, tokens, strict=True)),
+            tokens=sum(t.result.usage.completion_tokens for t in own),
+            large_tokens=sum(t.large_tokens for t in traces),
             handoffs=sum(t.handoffs for t in traces),
             right=sum(t.right for t in own),
         )

@@ -12,7 +12,6 @@ from relaygen.cli.terminal import say
 from relaygen.errors import InvalidRequestError, ProtocolError
 from relaygen.relay.events import Emitted
 from relaygen.runner import Result
-from relaygen.types import ModelRole
 
 EMBEDDED_NOTICE = (
     "the embedded pair knows nothing but short arithmetic stories, and this does not look like "
@@ -91,10 +90,9 @@ def notice_one_stage(relay: SyncRelay) -> None:
 def summary(result: Result, seed: int) -> str:
     """One line: how much, by whom, how fast, why it ended."""
     trace, total = result.trace, result.usage.completion_tokens
-    large = sum(len(s.token_ids) for s in trace.segments if s.role is ModelRole.LARGE)
     rate = total / trace.wall_s if trace.wall_s > 0 else 0.0
     parts = [
-        f"{total:,} tokens, {large:,} of them by the large model ({trace.utilisation:.0%})",
+        f"{total:,} tokens, {trace.large_tokens:,} of them by the large model ({trace.utilisation:.0%})",
         f"{trace.handoffs} handoff{'' if trace.handoffs == 1 else 's'}",
         f"{trace.wall_s:.2f} s ({rate:,.0f} tokens/s)",
         f"seed {seed}",

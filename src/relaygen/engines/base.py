@@ -155,7 +155,8 @@ Sink = Callable[[EngineOutput | EngineError | InvalidRequestError], bool]
 """Called on the engine's thread with each output, in order; returns whether to go on.
 
 After an output with `end` set, after an error, and after it returned False it is not called again
-for that leg. It must be quick and must not raise.
+for that leg. It must be quick and must not raise. An engine calls it without holding a lock of its
+own, for the sink may submit to another engine, or to the same one.
 """
 
 

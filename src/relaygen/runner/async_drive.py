@@ -13,7 +13,6 @@ from relaygen.relay.events import (
     Event,
     Generate,
     LegEnded,
-    LegFailed,
     Output,
     Prefill,
     Score,
@@ -22,6 +21,7 @@ from relaygen.relay.events import (
 from relaygen.relay.machine import RelayMachine
 from relaygen.runner.recorder import Recorder
 from relaygen.runner.requests import full_context, leg_request
+from relaygen.runner.retries import Retries
 from relaygen.types import ModelRole
 
 
@@ -30,14 +30,14 @@ async def drive(
     engines: Mapping[ModelRole, Engine],
     recorder: Recorder,
     generation_id: str,
-    max_retries: int,
+    retries: Retries,
 ) -> AsyncGenerator[Emitted]:
     """Yields what may be shown until the machine is done.
 
     Raises:
         InvalidRequestError: an engine refused a leg; nothing it could do would change that.
     """
-    legs = _Legs(machine, engines, recorder, generation_id, max_retries)
+    legs = _Legs(machine, engines, recorder, generation_id, retries)
     try:
         while (leg := legs.act()) is not None:
             async with aclosing(leg) as events:  # closing it cancels the work upstream
@@ -62,13 +62,13 @@ class _Legs:
         engines: Mapping[ModelRole, Engine],
         recorder: Recorder,
         generation_id: str,
-        max_retries: int,
+        retries: Retries,
     ) -> None:
         self._machine = machine
         self._engines = engines
         self._recorder = recorder
         self._id = generation_id
-        self._retries_left = max_retries
+        self._retries = retries
         self._hints: set[asyncio.Task[None]] = set()
         self._actions = machine.next_actions()
 
@@ -113,7 +113,7 @@ class _Legs:
             return
         except EngineError as error:
             failure = error
-        yield LegFailed(action.leg_id, str(failure), failure.retryable and self._retry())
+        yield self._retries.failed(action.leg_id, failure)
 
     async def _score(self, action: Score) -> AsyncGenerator[Event]:
         try:
@@ -122,14 +122,7 @@ class _Legs:
             )
             yield Scored(action.leg_id, scores)
         except EngineError as error:
-            yield LegFailed(action.leg_id, str(error), error.retryable and self._retry())
-
-    def _retry(self) -> bool:
-        if self._retries_left == 0:
-            return False
-        self._retries_left -= 1
-        self._recorder.failovers += 1
-        return True
+            yield self._retries.failed(action.leg_id, error)
 
     def _hint(self, action: Prefill) -> None:
         engine = self._engines[action.role]

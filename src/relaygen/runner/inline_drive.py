@@ -27,7 +27,6 @@ from relaygen.relay.events import (
     Finish,
     Generate,
     LegEnded,
-    LegFailed,
     Output,
     Prefill,
     Score,
@@ -36,6 +35,7 @@ from relaygen.relay.events import (
 from relaygen.relay.machine import RelayMachine
 from relaygen.runner.recorder import Recorder
 from relaygen.runner.requests import full_context, leg_request
+from relaygen.runner.retries import Retries
 from relaygen.types import ModelRole
 
 _Item = EngineOutput | EngineError | InvalidRequestError
@@ -52,13 +52,13 @@ class InlineDrive:
         engines: Mapping[ModelRole, InlineEngine],
         recorder: Recorder,
         generation_id: str,
-        max_retries: int,
+        retries: Retries,
     ) -> None:
         self._machine = machine
         self._engines = engines
         self._recorder = recorder
         self._id = generation_id
-        self._retries_left = max_retries
+        self._retries = retries
         self._lock = threading.RLock()
         self._leg: Leg | None = None
         self._leg_id = _NO_LEG
@@ -134,15 +134,8 @@ class InlineDrive:
         if isinstance(error, ContextLengthError) and isinstance(action, Generate):
             return full_context(action, error)
         if isinstance(error, EngineError):
-            return LegFailed(action.leg_id, str(error), error.retryable and self._retry())
+            return self._retries.failed(action.leg_id, error)
         raise error
-
-    def _retry(self) -> bool:
-        if self._retries_left == 0:
-            return False
-        self._retries_left -= 1
-        self._recorder.failovers += 1
-        return True
 
     def _feed(self, event: Event) -> None:
         emitted = self._machine.receive(event)

@@ -13,6 +13,7 @@ from relaygen.relay.machine import RelayMachine
 from relaygen.runner.async_drive import drive
 from relaygen.runner.inline_drive import InlineDrive
 from relaygen.runner.recorder import Recorder
+from relaygen.runner.retries import Retries
 from relaygen.runner.trace import Result
 from relaygen.types import ModelRole
 
@@ -48,8 +49,8 @@ class RelayRun:
         self._machine = machine
         self._engines = engines
         self._id = generation_id or uuid.uuid4().hex
-        self._max_retries = max_retries
         self._recorder = Recorder(machine, clock)
+        self._retries = Retries(max_retries, self._recorder)
 
     async def stream(self) -> AsyncGenerator[Emitted]:
         """Yields text as it may be shown. Closing it cancels the work of both engines at once."""
@@ -58,12 +59,10 @@ class RelayRun:
             e.capabilities().inline for e in inline.values()
         ):
             stream = InlineDrive(
-                self._machine, inline, self._recorder, self._id, self._max_retries
+                self._machine, inline, self._recorder, self._id, self._retries
             ).stream()
         else:
-            stream = drive(
-                self._machine, self._engines, self._recorder, self._id, self._max_retries
-            )
+            stream = drive(self._machine, self._engines, self._recorder, self._id, self._retries)
         try:
             async for emitted in stream:
                 yield emitted

@@ -59,11 +59,15 @@ class Trace:
     small_lost: bool = False
 
     @property
+    def large_tokens(self) -> int:
+        """Tokens that the large model wrote."""
+        return sum(len(s.token_ids) for s in self.segments if s.role is ModelRole.LARGE)
+
+    @property
     def utilisation(self) -> float:
         """Share of the generated tokens that the large model wrote, in 0..1."""
         total = sum(len(s.token_ids) for s in self.segments)
-        large = sum(len(s.token_ids) for s in self.segments if s.role is ModelRole.LARGE)
-        return large / total if total else 0.0
+        return self.large_tokens / total if total else 0.0
 
     @property
     def handoffs(self) -> int:

@@ -1,0 +1,23 @@
+"""How often a leg that broke off is tried again."""
+
+from __future__ import annotations
+
+from relaygen.errors import EngineError
+from relaygen.relay.events import LegFailed
+from relaygen.runner.recorder import Recorder
+
+
+class Retries:
+    """The budget of one run, over all its legs; each that is spent goes into the trace."""
+
+    def __init__(self, most: int, recorder: Recorder) -> None:
+        self._left = most
+        self._recorder = recorder
+
+    def failed(self, leg_id: int, error: EngineError) -> LegFailed:
+        """The event of a failure, to be repeated if it may help and the budget allows it."""
+        again = error.retryable and self._left > 0
+        if again:
+            self._left -= 1
+            self._recorder.failovers += 1
+        return LegFailed(leg_id, str(error), again)
