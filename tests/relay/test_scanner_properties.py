@@ -208,14 +208,24 @@ CHECKS: dict[str, tuple[Callable[..., None], dict[str, st.SearchStrategy[object]
 }
 
 
+def holds(name: str, examples: int) -> None:
+    """Runs one check; on a fresh function, since hypothesis settles a function's settings once."""
+    check, strategies = CHECKS[name]
+
+    @settings(max_examples=examples, deadline=None)
+    @given(**strategies)
+    def run(**drawn: object) -> None:
+        check(**drawn)
+
+    run()
+
+
 @pytest.mark.parametrize("name", CHECKS)
 def test_properties(name: str) -> None:
-    check, strategies = CHECKS[name]
-    given(**strategies)(settings(max_examples=200, deadline=None)(check))()
+    holds(name, examples=200)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CHECKS)
 def test_properties_at_length(name: str) -> None:
-    check, strategies = CHECKS[name]
-    given(**strategies)(settings(max_examples=10_000, deadline=None)(check))()
+    holds(name, examples=10_000)
