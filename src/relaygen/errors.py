@@ -35,6 +35,10 @@ class TokenizerMismatchError(TokenizerError):
     """Two models of a relay do not have the same tokenizer; names the first difference."""
 
 
+class SettingsError(RelayGenError):
+    """A configuration cannot be read, or says something that cannot be; names file and line."""
+
+
 class ChatTemplateError(RelayGenError):
     """A chat template is missing, cannot be rendered, or is not understood."""
 

@@ -18,14 +18,23 @@ _OF_TYPER = {"install_completion", "show_completion", "help"}
 
 def parts() -> dict[str, Callable[[], str]]:
     """By the name of the part: ``help: relaygen run`` and so on."""
-    paths: list[list[str]] = [[], *([name] for name in commands())]
+    paths: list[list[str]] = [[], *(name.split() for name in commands())]
     return {" ".join(["help: relaygen", *path]): partial(_page, path) for path in paths}
 
 
 def commands() -> list[str]:
-    """The names of all commands."""
-    group: Any = typer.main.get_command(app)
-    return list(group.commands)
+    """The names of all commands, those inside a group as ``group command``."""
+    return _names(typer.main.get_command(app))
+
+
+def _names(group: Any) -> list[str]:
+    found = []
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            found += [f"{name} {inner}" for inner in _names(command)]
+        else:
+            found.append(name)
+    return found
 
 
 def _page(path: list[str]) -> str:
@@ -42,7 +51,7 @@ def _page(path: list[str]) -> str:
     lines = [f"relaygen {' '.join([*path, '[OPTIONS]'])}{what}", "", command.help.strip(), ""]
     rows = [(p.name, p.help) for p in arguments]
     rows += [(_spelling(p), _text(p)) for p in options]
-    width = max(len(name) for name, _ in rows)
+    width = max((len(name) for name, _ in rows), default=0)
     lines += [f"  {name:<{width}}  {text}" for name, text in rows]
     return "```text\n" + "\n".join(lines) + "\n```\n"
 

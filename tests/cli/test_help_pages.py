@@ -14,6 +14,6 @@ from .help_pages import commands
 def test_every_command_is_on_the_page(cli: Cli, command: str) -> None:
     page = (docs.DOCS / "cli.md").read_text(encoding="utf-8")
     assert f"<!-- begin: help: relaygen {command} -->" in page
-    ran = cli(command, "--help")
+    ran = cli(*command.split(), "--help")
     assert ran.code == 0
     assert f"relaygen {command} [OPTIONS]" in ran.out

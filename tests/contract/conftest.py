@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
@@ -23,14 +23,19 @@ def _needs(item: pytest.Item) -> set[str]:
 
 def _lacks(item: pytest.Item) -> set[str]:
     callspec = getattr(item, "callspec", None)
-    return LACKS.get(callspec.id, set()) if callspec else set()
+    if callspec is None or "case" not in callspec.indices:
+        return set()
+    return LACKS.get(str(ENGINES[callspec.indices["case"]].id), set())
 
 
 @pytest.fixture(params=ENGINES)
 async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
-    opened: Case = request.param()
+    made: Case | Awaitable[Case] = request.param()
+    opened = made if isinstance(made, Case) else await made
     yield opened
     await opened.engine.aclose()
+    if opened.close is not None:
+        await opened.close()
 
 
 @pytest.fixture
@@ -41,6 +46,7 @@ def engine(case: Case) -> Engine:
 @pytest.fixture
 async def failing(case: Case) -> AsyncIterator[Engine]:
     assert case.failing is not None
-    opened = case.failing()
+    made = case.failing()
+    opened = await made if isinstance(made, Awaitable) else made
     yield opened
     await opened.aclose()

@@ -2,7 +2,7 @@
 
 To add an engine, write a factory that opens it on a small model with a context of at least 512
 tokens, and list it in `ENGINES` with what it lacks: tests that need that are left out for it. A
-factory skips, with its reason, where its part cannot be installed.
+factory skips, with its reason, where its part cannot be installed. A factory may be a coroutine.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import atexit
 import functools
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from relaygen.engines.base import Engine
+from relaygen.engines.pool import PoolEngine, Replica
 from relaygen.engines.simulated import ByteVocabulary, Fault, RandomModel, SimulatedEngine
 from relaygen.errors import EngineError
 
@@ -35,13 +37,15 @@ class Case:
         failing: the same engine, made to fail after `FAILS_AFTER` tokens of each leg; or None.
         token_bytes: for stop strings, where it honours any.
         tolerance: largest difference of log-probabilities between reading at once and in steps.
+        close: what else to close after the engine.
     """
 
     engine: Engine
     evaluated: Callable[[], int] | None = None
-    failing: Callable[[], Engine] | None = None
+    failing: Callable[[], Engine | Awaitable[Engine]] | None = None
     token_bytes: Callable[[int], bytes] | None = None
     tolerance: float = 1e-9
+    close: Callable[[], Awaitable[None]] | None = None
 
 
 def simulated(*, inline: bool) -> Case:
@@ -60,6 +64,81 @@ def simulated(*, inline: bool) -> Case:
         failing=lambda: opened(Fault(kind="fail", after=FAILS_AFTER, retryable=False)),
         token_bytes=vocabulary.token_bytes,
     )
+
+
+async def over_http(dialect: str) -> Case:
+    """A simulated server on a real socket, in each dialect's words."""
+    from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine
+    from relaygen.engines.simulated.server import Backend, SimulatedServer
+    from tests.engines.openai_http.byte_tokenizer import AsciiModel, ByteTokenizer
+
+    stack = AsyncExitStack()
+    # Text in and out only repeats ids that text can write, each in one way.
+    ids = dialect != "text"
+    vocabulary = ByteVocabulary(["the", "and", " so"] if ids else [])
+    model = RandomModel(len(vocabulary)) if ids else AsciiModel(len(vocabulary))
+
+    async def opened(fault: Fault | None = None) -> OpenAIHTTPEngine:
+        engine = SimulatedEngine(model, vocabulary=vocabulary, context_tokens=512, faults=fault)
+        backend = Backend(model, vocabulary, dialect=dialect, engine=engine)
+        server = await stack.enter_async_context(SimulatedServer(backend))
+        return await OpenAIHTTPEngine.connect(
+            server.url,
+            tokenizer=ByteTokenizer(vocabulary),
+            context_tokens=None if ids else 512,
+            options=HTTPOptions(original_logprobs=True),
+        )
+
+    return Case(
+        engine=await opened(),
+        failing=lambda: opened(Fault(kind="fail", after=FAILS_AFTER, retryable=False)),
+        token_bytes=vocabulary.token_bytes,
+        close=stack.aclose,
+    )
+
+
+def pool() -> Case:
+    """Three replicas, so that a test that passes has found the one that holds its sequence."""
+    cases = [simulated(inline=False) for _ in range(3)]
+
+    def opened(engines: list[Engine]) -> Engine:
+        return PoolEngine([Replica(name=f"r{i}", engine=e) for i, e in enumerate(engines)])
+
+    return replace(
+        cases[0],
+        engine=opened([case.engine for case in cases]),
+        evaluated=lambda: sum(case.evaluated() for case in cases if case.evaluated),
+        failing=lambda: opened([case.failing() for case in cases if case.failing]),
+    )
+
+
+async def real_llama_server() -> Case:
+    """The llama-server inside the xllamacpp wheel."""
+    from relaygen.engines.openai_http import OpenAIHTTPEngine
+
+    engine = await OpenAIHTTPEngine.connect(started_llama_server())
+    return Case(engine=engine, tolerance=1e-2)  # of keys and values in half precision
+
+
+@functools.cache
+def started_llama_server() -> str:
+    """Its address; it ends with the process."""
+    import xllamacpp
+
+    from tests.engines.llama_cpp_models import tiny_qwen3 as tiny_gguf
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(tiny_gguf())
+    params.n_ctx, params.n_parallel, params.port, params.n_gpu_layers = 4 * 512, 4, 0, 0
+    params.cpuparams.n_threads = 1
+    params.warmup = False
+    params.verbosity = -1
+    server = xllamacpp.Server(params)
+    RUNNING.append(server)
+    return str(server.listening_address)
+
+
+RUNNING: list[object] = []
 
 
 def hf() -> Case:
@@ -149,14 +228,29 @@ def tiny_qwen3() -> Path:
 LACKS: dict[str, set[str]] = {
     "simulated": {"inline"},
     "simulated-inline": set(),
+    "pool": {"inline"},
     "llama_cpp": {"stop_hints"},
     "hf": {"stop_hints"},
+    "vllm": {"inline", "penalties"},
+    "sglang": {"inline", "penalties", "scores_under_bias"},
+    "llama_server": {"inline", "penalties", "scores_at_once"},
+    "real-llama_server": {"inline", "penalties", "scores_at_once", "stop_hints", "failing"},
+    "text": {
+        *("inline", "penalties", "token_by_token", "stop_hints"),
+        *("scores", "top_logprobs", "prompt_scoring"),
+    },
 }
 """By engine, what it cannot do; `needs` on a test names what it cannot do without."""
 
 ENGINES = [
     pytest.param(functools.partial(simulated, inline=False), id="simulated"),
     pytest.param(functools.partial(simulated, inline=True), id="simulated-inline"),
+    pytest.param(pool, id="pool"),
     pytest.param(llama_cpp, id="llama_cpp"),
+    *(
+        pytest.param(functools.partial(over_http, dialect), id=dialect)
+        for dialect in ("vllm", "sglang", "llama_server", "text")
+    ),
+    pytest.param(real_llama_server, id="real-llama_server"),
     pytest.param(hf, id="hf", marks=pytest.mark.hf),
 ]

@@ -26,7 +26,9 @@ class Written:
 
 
 def prompt_for(engine: Engine, length: int = 12, seed: int = 1) -> list[int]:
-    size = min(256, engine.capabilities().vocab_size)
+    size = min(
+        256 if engine.capabilities().token_prompts else 128, engine.capabilities().vocab_size
+    )
     return Random(seed).choices(range(1, size), k=length)
 
 

@@ -80,6 +80,7 @@ async def test_cancelling_one_of_two_leaves_the_other(engine: Engine) -> None:
     assert (await task).tokens == expected
 
 
+@pytest.mark.needs("token_by_token", "failing")
 async def test_a_failure_keeps_what_came_before(case: Case, failing: Engine) -> None:
     prompt = prompt_for(failing)
     expected = (await write(case.engine, leg(prompt))).tokens

@@ -15,6 +15,7 @@ async def test_no_scores_unless_asked_for(engine: Engine) -> None:
     assert (await write(engine, leg(prompt_for(engine)))).scores is None
 
 
+@pytest.mark.needs("scores")
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 async def test_scores_are_of_the_unscaled_distribution(case: Case, temperature: float) -> None:
     engine = case.engine
@@ -39,12 +40,14 @@ async def test_scores_are_of_the_unscaled_distribution(case: Case, temperature: 
         assert left.entropy == pytest.approx(right.entropy, abs=10 * case.tolerance)
 
 
+@pytest.mark.needs("scores")
 async def test_asking_for_scores_changes_no_token(engine: Engine) -> None:
     request = leg(prompt_for(engine))
     scored = leg(prompt_for(engine), want_scores=True)
     assert (await write(engine, scored)).tokens == (await write(engine, request)).tokens
 
 
+@pytest.mark.needs("scores", "scores_under_bias")
 async def test_penalties_and_bias_leave_scores_alone(case: Case) -> None:
     engine = case.engine
     prompt = prompt_for(engine)
@@ -90,7 +93,7 @@ async def test_scoring_disturbs_no_generation(case: Case, generation_id: str) ->
     assert (await write(engine, rest)).tokens == whole[8:]
 
 
-@pytest.mark.needs("prompt_scoring")
+@pytest.mark.needs("prompt_scoring", "scores_at_once")
 async def test_every_token_of_a_long_text_is_scored(case: Case) -> None:
     engine = case.engine
     tokens = prompt_for(engine, engine.capabilities().context_tokens)

@@ -18,7 +18,7 @@ async def test_opens_an_engine_by_name() -> None:
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InvalidRequestError, match=r"'onnx'.*hf, llama_cpp, simulated"):
+    with pytest.raises(InvalidRequestError, match=r"'onnx'.*hf, llama_cpp, openai_http, simulated"):
         open_engine("onnx")
 
 

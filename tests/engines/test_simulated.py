@@ -222,6 +222,8 @@ async def stall_a_leg(engine: SimulatedEngine) -> asyncio.Future[EngineOutput]:
     task = asyncio.ensure_future(anext(outputs))
     # While another leg is written to its end, the first has got to where it stalls.
     assert tokens(await outputs_of(engine, leg())) == (*SCRIPT, EOS)
+    while engine.counters.active_legs > 1:  # the other thread is about to count the end
+        await asyncio.sleep(0)
     assert engine.counters.active_legs == 1
     assert not task.done()
     return task

@@ -32,6 +32,7 @@ both_ways = pytest.mark.parametrize("inline", [True, False], ids=["inline", "asy
 SHORT = RelayConfig(min_reasoning_tokens=0, min_small_tokens=0)
 SCRIPT = ["We", " try", ".", " So,", " it", " fits", ".", " On", END, " 2", "."]
 TEXT = "".join(SCRIPT)
+FAILS = Fault(kind="fail")
 SCENE = Scene(SCRIPT, config=SHORT)
 LONG = Scene(["We", *[" go"] * 20_000], max_tokens=30_000)
 
@@ -66,10 +67,26 @@ async def test_without_the_small_model_the_large_one_writes_on(
 
 @both_ways
 async def test_without_the_large_model_the_generation_ends_with_an_error(inline: bool) -> None:
-    result = await complete(SCENE, inline=inline, faults={LARGE: Fault(kind="fail", after=1)})
+    faults = {LARGE: {0: Fault(kind="fail", after=2), **dict.fromkeys(range(1, 9), FAILS)}}
+    async with engines(SCENE, inline=inline, faults=faults) as opened:
+        result = await run(SCENE, opened).complete()
+        assert opened[LARGE].counters.legs == 3
     assert result.finish_reason is FinishReason.ERROR
     assert "as it was told to" in (result.error or "")
-    assert result.text == "We try."  # two repeats, a token each
+    assert result.text == "We try"
+    assert result.trace.failovers == 2
+
+
+@both_ways
+async def test_a_run_outlives_any_number_of_failures_that_each_brought_a_token(
+    inline: bool,
+) -> None:
+    faults = dict.fromkeys((LARGE, SMALL), Fault(kind="fail", after=1))
+    result = await complete(SCENE, inline=inline, faults=faults)
+    assert result.text == TEXT
+    assert turns(result) == SCENE.play().turns
+    assert not result.trace.small_lost
+    assert result.trace.failovers > 5
 
 
 @both_ways

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from relaygen.api.constraint import Constraint
 from relaygen.relay.config import RelayConfig
 from relaygen.relay.cues import SwitchCue
 from relaygen.types import ModelRole, Sampling
@@ -24,9 +25,15 @@ class Options:
         margins: record a margin for every token.
         top_logprobs: alternatives in each score.
         cues: instead of the profile's.
-        config: limits of the relay; None: those the relay was opened with.
+        config: limits of the relay; None: those the relay was opened with, and the published
+            code's for ``paper``.
         handoff_share: of the random control.
         template: variables for the chat template (``enable_thinking`` ...).
+        tools: OpenAI's function definitions, for the chat template to show.
+        add_generation_prompt: end the prompt with the opening of the assistant's next turn.
+        continue_final_message: the model goes on inside the last message instead.
+        constraint: the form that the answer must have; only engines that can enforce it take one.
+        choice_index: which of several generations from one prompt this is; enters the seeds.
         generation_id: keeps sequences apart in the engines' caches; turns of one chat share one.
     """
 
@@ -41,4 +48,9 @@ class Options:
     config: RelayConfig | None = None
     handoff_share: float = 0.5
     template: Mapping[str, Any] = field(default_factory=dict)
+    tools: Sequence[Mapping[str, Any]] | None = None
+    add_generation_prompt: bool = True
+    continue_final_message: bool = False
+    constraint: Constraint | None = None
+    choice_index: int = 0
     generation_id: str = ""

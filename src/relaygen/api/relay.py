@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from relaygen import profiles
+from relaygen.api.constraint import constrained
 from relaygen.api.model import Model, load_tokenizer, open_model
 from relaygen.api.options import Options
 from relaygen.api.pairing import Match, close_now, match
@@ -27,6 +29,8 @@ from relaygen.relay.profile import CueProfile
 from relaygen.runner import RelayRun, Result
 from relaygen.types import FinishReason, ModelRole, Sampling, Stage
 
+_SHARED_ANSWERS = ("relay", "random", "paper")
+"""Policies under which either model may write the answer; the others name their one writer."""
 _STAGES = {FirstStage.REASONING: Stage.REASONING, FirstStage.ANSWER: Stage.ANSWER}
 
 
@@ -52,6 +56,7 @@ class Relay:
         profile: CueProfile | None = None,
         config: RelayConfig | None = None,
         matched: Match | None = None,
+        small_busy: Callable[[], bool] | None = None,
     ) -> None:
         """Checks that the two models can share tokens.
 
@@ -61,6 +66,7 @@ class Relay:
             profile: the cues; None: every generation must bring its own.
             config: limits of the relay.
             matched: the outcome of that check, where it was made already.
+            small_busy: while it says so the large model writes on at a cue; None: never.
 
         Raises:
             TokenizerMismatchError: they have different tokenizers; names the first difference.
@@ -70,9 +76,10 @@ class Relay:
         self.models = {ModelRole.LARGE: large, ModelRole.SMALL: small}
         self.config = config or RelayConfig()
         self.profile = profile
+        self.small_busy = small_busy
         matched = matched or match(large.tokenizer, small.tokenizer, profile)
         self.fingerprint = matched.fingerprint
-        self._encoder = matched.encoder
+        self.encoder = matched.encoder
         self._shared = matched.shared_ids
 
     @classmethod
@@ -131,7 +138,7 @@ class Relay:
     @property
     def reasoning_tags(self) -> tuple[str, str] | None:
         """The tags around the reasoning; None for a pair without, whose text is one stage."""
-        reasoning = self._encoder.reasoning
+        reasoning = self.encoder.reasoning
         return None if reasoning is None else reasoning.tags
 
     def prompt(
@@ -147,8 +154,14 @@ class Relay:
             if not messages.strip():
                 raise InvalidRequestError("the question is empty: ask something", param="messages")
             messages = [{"role": "user", "content": messages}]
-        template = options.template if options else {}
-        return self._encoder.encode(messages, **template)
+        options = options or Options()
+        return self.encoder.encode(
+            messages,
+            options.tools,
+            add_generation_prompt=options.add_generation_prompt,
+            continue_final_message=options.continue_final_message,
+            **options.template,
+        )
 
     def stream(self, messages: str | Sequence[Message], options: Options | None = None) -> Stream:
         """Prepares a generation; it begins when the stream is read.
@@ -182,7 +195,12 @@ class Relay:
 
     def run(self, prompt: PromptTokens, options: Options) -> RelayRun:
         """The machine and engines of one generation, for callers that have a prompt already."""
-        config = options.config or self.config
+        config = options.config or (
+            RelayConfig.paper_faithful() if options.policy == "paper" else self.config
+        )
+        structured = options.tools or options.constraint
+        if structured and config.answer_role is None and options.policy in _SHARED_ANSWERS:
+            config = replace(config, answer_role=ModelRole.LARGE)
         cues = options.cues
         if cues is None:
             cues = self.profile.cues if self.profile else ()
@@ -205,10 +223,18 @@ class Relay:
             config,
         )
         engines = {role: model.engine for role, model in self.models.items()}
-        return RelayRun(machine, engines, generation_id=options.generation_id)
+        if options.constraint is not None:
+            for role in _answering(options.policy, config):
+                engines[role] = constrained(engines[role], options.constraint, role)
+        return RelayRun(
+            machine,
+            engines,
+            generation_id=options.generation_id,
+            small_busy=self.small_busy,
+        )
 
     def _generation(self, prompt: PromptTokens, options: Options) -> Generation:
-        reasoning = self._encoder.reasoning
+        reasoning = self.encoder.reasoning
         tags = None
         if reasoning is not None:
             tags = ReasoningTags(
@@ -230,6 +256,7 @@ class Relay:
             first_stage=_STAGES.get(prompt.first_stage) if prompt.first_stage else None,
             stop=tuple(options.stop),
             seed=options.seed,
+            choice_index=options.choice_index,
             want_scores=options.margins or options.top_logprobs > 0,
             top_logprobs=options.top_logprobs,
             shared_ids=self._shared,
@@ -276,3 +303,12 @@ class Relay:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+
+def _answering(policy: str, config: RelayConfig) -> tuple[ModelRole, ...]:
+    """The roles that may write the answer; the large one takes over from a small one that fails."""
+    if policy not in _SHARED_ANSWERS:
+        return (ModelRole(policy),)
+    if config.answer_role is ModelRole.LARGE:
+        return (ModelRole.LARGE,)
+    return (ModelRole.LARGE, ModelRole.SMALL)

@@ -28,6 +28,8 @@ def chat_data(messages: Sequence[Message]) -> list[dict[str, Any]]:
                 f"messages[{index}] is {message!r:.60}; it must be an object", param="messages"
             )
         data = {key: value for key, value in plain_data(message).items() if value is not None}
+        if data.get("tool_calls"):
+            data.setdefault("content", None)  # DeepSeek's templates tell a call by it
         if data.get("role") not in ROLES:
             raise InvalidRequestError(
                 f"messages[{index}].role is {data.get('role')!r:.60}; it must be one of "

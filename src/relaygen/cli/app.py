@@ -12,10 +12,14 @@ import typer
 from typer.core import TyperGroup
 
 from relaygen.cli.chat import chat
+from relaygen.cli.config import config
 from relaygen.cli.demo import demo
 from relaygen.cli.doctor import doctor
+from relaygen.cli.launch import launch
 from relaygen.cli.run import run
+from relaygen.cli.serve import serve
 from relaygen.cli.terminal import prepare_streams, say
+from relaygen.cli.trace_view import trace
 from relaygen.errors import EngineError, ProtocolError, RelayGenError
 
 FAILED, BAD_INPUT, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -60,7 +64,11 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(run)
 app.command()(chat)
+app.command()(serve)
 app.command()(doctor)
+app.add_typer(trace, name="trace")
+app.command()(launch)
+app.add_typer(config, name="config")
 
 
 def _version(wanted: bool) -> None:

@@ -35,6 +35,10 @@ def run(
         Path | None,
         typer.Option(metavar="FILE", help="Write that object to a file, with all that repeats it."),
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Draw it as a page in one file, with margins."),
+    ] = None,
     margins: Annotated[
         bool, typer.Option("--margins", help="Record p(top-1) - p(top-2) for every token.")
     ] = False,
@@ -63,15 +67,17 @@ def run(
     )
     from relaygen.cli.scope import looks_like_a_story
     from relaygen.cli.trace_file import trace_object
+    from relaygen.views.html import trace_page
     from relaygen.views.result_json import result_object, to_json
 
     paths = find_pair(pair)
     checked = check_writing(writing, embedded=paths.embedded)
     text = _question(question)
-    if trace is not None:
-        check_writable(trace)
+    for file in (trace, page):
+        if file is not None:
+            check_writable(file)
     with open_pair(paths, pair, checked.profile) as relay:
-        options = generation_options(relay, checked, margins=margins)
+        options = generation_options(relay, checked, margins=margins or page is not None)
         check_thinking_switch(relay, options)
         if not quiet:
             notice_one_stage(relay)
@@ -85,7 +91,7 @@ def run(
             writer.end()
         elif result is not None:
             typer.echo(to_json(result_object(result)))
-        if result is not None and trace is not None:
+        if result is not None and (trace or page):
             record = trace_object(
                 result,
                 relay=relay,
@@ -95,7 +101,10 @@ def run(
                 options=options,
                 messages=messages,
             )
-            write_whole(trace, to_json(record, indent=1) + "\n")
+            if trace is not None:
+                write_whole(trace, to_json(record, indent=1) + "\n")
+            if page is not None:
+                write_whole(page, trace_page([record]))
     if outcome.interrupted or result is None:
         raise KeyboardInterrupt
     if not quiet:

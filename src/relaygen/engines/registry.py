@@ -28,6 +28,7 @@ class EngineKind:
 ENGINES: dict[str, EngineKind] = {
     "simulated": EngineKind("relaygen.engines.simulated", "SimulatedEngine"),
     "llama_cpp": EngineKind("relaygen.engines.llama_cpp", "LlamaCppEngine"),
+    "openai_http": EngineKind("relaygen.engines.openai_http", "OpenAIHTTPEngine"),
     "hf": EngineKind("relaygen.engines.hf", "HfEngine", extra="hf"),
 }
 

@@ -74,6 +74,9 @@ class RelayMachine:
         self.state = State.START
         self.finish_reason: FinishReason | None = None
         self.error: str | None = None
+        self.small_busy = False
+        """Set by the caller: the large model writes on where it may, instead of handing over."""
+        self.handoffs_left_out = 0
         self._transcript = Transcript(generation, vocabulary, TextScanner(policy.cues))
         self._actions: list[Action] = []
         self._leg: int | None = None  # the leg that may add to the generation
@@ -255,7 +258,7 @@ class RelayMachine:
     def _answer(self) -> None:
         """Rule 7: who answers depends on how much was reasoned."""
         role = self.config.answer_role or self.policy.answer_role(self._transcript.reasoning_tokens)
-        if role is ModelRole.SMALL and self._small_out:
+        if role is ModelRole.SMALL and (self._small_out or self._leaves_out_handoff()):
             role = ModelRole.LARGE
         self.state = advance(self.state, _ANSWERS[role])
         self._tentative = False
@@ -276,6 +279,13 @@ class RelayMachine:
     def _small_out(self) -> bool:
         """Whether the small model cannot write any more in this generation."""
         return self._small_lost or self._unshared
+
+    def _leaves_out_handoff(self) -> bool:
+        """Whether the small model, whose turn it is, is too busy to follow on the large one."""
+        segments = self._transcript.segments
+        left_out = self.small_busy and bool(segments) and segments[-1].role is ModelRole.LARGE
+        self.handoffs_left_out += left_out
+        return left_out
 
     # -- one token ----------------------------------------------------------------------------
 
@@ -404,10 +414,14 @@ class RelayMachine:
         """Carries out a `Write`: takes back, keeps the rest, starts the next segment."""
         transcript = self._transcript
         segment = transcript.segment
-        if decision.role is ModelRole.SMALL and self._small_out:
-            if segment.role is ModelRole.LARGE and self._leg is not None and not self._tentative:
+        if decision.role is ModelRole.SMALL:
+            may_go_on = (
+                segment.role is ModelRole.LARGE and self._leg is not None and not self._tentative
+            )
+            if may_go_on and (self._small_out or self._leaves_out_handoff()):
                 self._keep_unless_tag()  # it writes on
                 return
+        if decision.role is ModelRole.SMALL and self._small_out:
             decision = replace(decision, role=ModelRole.LARGE, tentative=False, max_tokens=None)
         self._take_back(decision.drop, decision.role)
         if transcript.keep():

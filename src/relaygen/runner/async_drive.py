@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
 from relaygen.engines.base import Engine
@@ -31,6 +31,7 @@ async def drive(
     recorder: Recorder,
     generation_id: str,
     retries: Retries,
+    small_busy: Callable[[], bool] | None = None,
 ) -> AsyncGenerator[Emitted]:
     """Yields what may be shown until the machine is done.
 
@@ -42,6 +43,8 @@ async def drive(
         while (leg := legs.act()) is not None:
             async with aclosing(leg) as events:  # closing it cancels the work upstream
                 async for event in events:
+                    if small_busy is not None:
+                        machine.small_busy = small_busy()
                     emitted = machine.receive(event)
                     recorder.watch(emitted)
                     for part in emitted:
@@ -104,6 +107,7 @@ class _Legs:
                     if output.prompt_evaluated is not None:
                         self._recorder.note_evaluated(output.prompt_evaluated)
                     if output.token_ids:
+                        self._retries.progressed()
                         yield Output(action.leg_id, output.token_ids, output.scores)
                     if output.end is not None:
                         yield LegEnded(action.leg_id, output.end)
@@ -120,6 +124,7 @@ class _Legs:
             scores = await self._engines[action.role].score(
                 action.prompt_tokens, action.from_token, generation_id=self._id
             )
+            self._retries.progressed()
             yield Scored(action.leg_id, scores)
         except EngineError as error:
             yield self._retries.failed(action.leg_id, error)

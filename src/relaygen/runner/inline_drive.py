@@ -53,12 +53,14 @@ class InlineDrive:
         recorder: Recorder,
         generation_id: str,
         retries: Retries,
+        small_busy: Callable[[], bool] | None = None,
     ) -> None:
         self._machine = machine
         self._engines = engines
         self._recorder = recorder
         self._id = generation_id
         self._retries = retries
+        self._small_busy = small_busy
         self._lock = threading.RLock()
         self._leg: Leg | None = None
         self._leg_id = _NO_LEG
@@ -126,6 +128,8 @@ class InlineDrive:
         if isinstance(item, EngineOutput):
             if item.prompt_evaluated is not None:
                 self._recorder.note_evaluated(item.prompt_evaluated)
+            if item.token_ids:
+                self._retries.progressed()
             output = Output(leg_id, item.token_ids, item.scores)
             return [output] if item.end is None else [output, LegEnded(leg_id, item.end)]
         return [self._failure(action, item)]
@@ -138,6 +142,8 @@ class InlineDrive:
         raise error
 
     def _feed(self, event: Event) -> None:
+        if self._small_busy is not None:
+            self._machine.small_busy = self._small_busy()
         emitted = self._machine.receive(event)
         self._recorder.watch(emitted)
         for part in emitted:
@@ -208,6 +214,7 @@ class InlineDrive:
         except Exception as error:  # noqa: BLE001 - a failure of the leg, or the reader's
             events = partial(self._score_failed, action, error)
         else:
+            self._retries.progressed()
             events = partial(list, [Scored(action.leg_id, scores)])
         with self._lock:
             if action.leg_id == self._leg_id:

@@ -83,12 +83,15 @@ class Recorder:
                 reason not in (FinishReason.ERROR, FinishReason.CANCELLED)
                 and self.failovers == 0
                 and not machine.small_lost
+                and machine.handoffs_left_out == 0
                 and (
                     generation.seed is not None
                     or all(w.sampling.temperature == 0 for w in generation.writers.values())
                 )
             ),
             small_lost=machine.small_lost,
+            failovers=self.failovers,
+            handoffs_left_out=machine.handoffs_left_out,
         )
         return Result(
             text="".join(self._parts[True]),

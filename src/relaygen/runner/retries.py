@@ -8,11 +8,20 @@ from relaygen.runner.recorder import Recorder
 
 
 class Retries:
-    """The budget of one run, over all its legs; each that is spent goes into the trace."""
+    """So many failures in a row; whatever an engine delivers between two makes it a new row.
+
+    A long generation outlives any number of failures, for each leg goes on from what is written;
+    one that makes no headway ends soon. All that are repeated go into the trace.
+    """
 
     def __init__(self, most: int, recorder: Recorder) -> None:
+        self._most = most
         self._left = most
         self._recorder = recorder
+
+    def progressed(self) -> None:
+        """An engine has delivered something."""
+        self._left = self._most
 
     def failed(self, leg_id: int, error: EngineError) -> LegFailed:
         """The event of a failure, to be repeated if it may help and the budget allows it."""

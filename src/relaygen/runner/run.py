@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 
+from relaygen.engines.affinity import new_generation_id, prompt_affinity
 from relaygen.engines.base import Engine, InlineEngine
 from relaygen.errors import InvalidRequestError
 from relaygen.relay.events import Emitted
@@ -32,6 +32,7 @@ class RelayRun:
         *,
         generation_id: str = "",
         max_retries: int = 2,
+        small_busy: Callable[[], bool] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Prepares the run; nothing is asked of an engine yet.
@@ -39,8 +40,12 @@ class RelayRun:
         Args:
             machine: fresh.
             engines: one a role that the policy may use.
-            generation_id: names the sequence in the engines' caches; by default a new one.
-            max_retries: how often a leg that failed is repeated before its role counts as lost.
+            generation_id: names the sequence in the engines' caches; by default a new one, which
+                prompts that begin alike share in part (`engines.affinity`).
+            max_retries: how often in a row a leg that failed is repeated before its role counts as
+                lost; in a row, because each token that arrives allows as many again.
+            small_busy: asked at every output: while it says so, the large model writes on at a cue
+                and answers itself. On an engine's thread where both are in this process.
             clock: seconds, for the trace.
         """
         missing = [r for r in machine.generation.writers if r not in engines]
@@ -48,9 +53,10 @@ class RelayRun:
             raise InvalidRequestError(f"no engine for the {missing[0]} model", param="engines")
         self._machine = machine
         self._engines = engines
-        self._id = generation_id or uuid.uuid4().hex
+        self._id = generation_id or new_generation_id(prompt_affinity(machine.generation.prompt))
         self._recorder = Recorder(machine, clock)
         self._retries = Retries(max_retries, self._recorder)
+        self._small_busy = small_busy
 
     async def stream(self) -> AsyncGenerator[Emitted]:
         """Yields text as it may be shown. Closing it cancels the work of both engines at once."""
@@ -59,10 +65,17 @@ class RelayRun:
             e.capabilities().inline for e in inline.values()
         ):
             stream = InlineDrive(
-                self._machine, inline, self._recorder, self._id, self._retries
+                self._machine, inline, self._recorder, self._id, self._retries, self._small_busy
             ).stream()
         else:
-            stream = drive(self._machine, self._engines, self._recorder, self._id, self._retries)
+            stream = drive(
+                self._machine,
+                self._engines,
+                self._recorder,
+                self._id,
+                self._retries,
+                self._small_busy,
+            )
         try:
             async for emitted in stream:
                 yield emitted

@@ -48,8 +48,11 @@ class Trace:
         policy: the policy's name.
         segments: their texts add up to the text, their token ids to the usage.
         wall_s: seconds from the request to the end.
-        repeatable: whether the same seed gives the same tokens again; a failover breaks that.
+        repeatable: whether the same seed gives the same tokens again; a failover breaks that, and
+            so does a handoff that was left out because the small model was busy.
         small_lost: the small model failed on the way, the large one wrote on alone.
+        failovers: legs that were repeated after a failure.
+        handoffs_left_out: how often the large model wrote on because the small one was busy.
     """
 
     policy: str
@@ -57,6 +60,8 @@ class Trace:
     wall_s: float
     repeatable: bool
     small_lost: bool = False
+    failovers: int = 0
+    handoffs_left_out: int = 0
 
     @property
     def large_tokens(self) -> int:

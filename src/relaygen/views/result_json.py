@@ -6,14 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from relaygen.runner import Result, SegmentTrace
+from relaygen.runner import Result, SegmentTrace, Trace
 from relaygen.types import Usage
 from relaygen.views.printable import escaped_json
 
 
 def result_object(result: Result) -> dict[str, Any]:
     """Plain data; the segments' texts add up to ``text``, their token ids to the usage."""
-    trace = result.trace
     return {
         "text": result.text,
         "reasoning": result.reasoning,
@@ -21,16 +20,23 @@ def result_object(result: Result) -> dict[str, Any]:
         "finish_reason": str(result.finish_reason),
         "error": result.error,
         "usage": usage_object(result.usage),
-        "trace": {
-            "policy": trace.policy,
-            "wall_s": trace.wall_s,
-            "utilisation": trace.utilisation,
-            "handoffs": trace.handoffs,
-            "overrun_tokens": trace.overrun_tokens,
-            "repeatable": trace.repeatable,
-            "small_lost": trace.small_lost,
-            "segments": [_segment(segment) for segment in trace.segments],
-        },
+        "trace": trace_object(result.trace),
+    }
+
+
+def trace_object(trace: Trace) -> dict[str, Any]:
+    """Who wrote what when, as plain data."""
+    return {
+        "policy": trace.policy,
+        "wall_s": trace.wall_s,
+        "utilisation": trace.utilisation,
+        "handoffs": trace.handoffs,
+        "overrun_tokens": trace.overrun_tokens,
+        "repeatable": trace.repeatable,
+        "small_lost": trace.small_lost,
+        "failovers": trace.failovers,
+        "handoffs_left_out": trace.handoffs_left_out,
+        "segments": [_segment(segment) for segment in trace.segments],
     }
 
 

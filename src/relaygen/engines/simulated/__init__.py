@@ -3,6 +3,8 @@
 from relaygen.engines.simulated.behaviour import Counters, Fault, Latency
 from relaygen.engines.simulated.engine import SimulatedEngine
 from relaygen.engines.simulated.models import RandomModel, ScriptedModel, TokenModel
+from relaygen.engines.simulated.prompted import PromptedScripts
+from relaygen.engines.simulated.stories import story
 from relaygen.engines.simulated.vocabulary import ByteVocabulary
 
 __all__ = [
@@ -10,8 +12,10 @@ __all__ = [
     "Counters",
     "Fault",
     "Latency",
+    "PromptedScripts",
     "RandomModel",
     "ScriptedModel",
     "SimulatedEngine",
     "TokenModel",
+    "story",
 ]

@@ -22,6 +22,7 @@ from relaygen.engines.simulated.behaviour import Counters, Fault, Latency
 from relaygen.engines.simulated.leg_thread import LegThread
 from relaygen.engines.simulated.models import TokenModel
 from relaygen.engines.simulated.prefix_cache import PrefixCache
+from relaygen.engines.simulated.prompted import StartsLegs
 from relaygen.engines.simulated.stop_hints import StopHints, TokenBytes
 from relaygen.errors import EngineError, EngineUnavailableError
 from relaygen.types import LegEnd, TokenScore
@@ -118,8 +119,9 @@ class SimulatedEngine:
         check_score(token_ids, from_token, self._capabilities)
         await self._read(token_ids[:-1], generation_id)
         origin = self._origins.get(generation_id, from_token)
+        model = self._started(token_ids[:from_token])
         return tuple(
-            score_tokens(self._model.logits(token_ids[:i], origin)[None], token_ids[i : i + 1])[0]
+            score_tokens(model.logits(token_ids[:i], origin)[None], token_ids[i : i + 1])[0]
             for i in range(from_token, len(token_ids))
         )
 
@@ -166,13 +168,17 @@ class SimulatedEngine:
         await self._pause(self._latency.request_ms)
         evaluated: int | None = await self._read(request.prompt, request.generation_id)
         prefix = list(request.prompt)
+        model = self._started(prefix)
         limit = min(request.max_tokens, self._capabilities.context_tokens - len(prefix))
         for count in range(1, limit + 1):
             if fault is not None and fault.after == count - 1:
                 await self._break_off(fault)
             await self._pause(self._latency.decode_ms)
-            token_id = self._model.draw(prefix, origin, sampler)
-            scores = self._scores(request, prefix, origin, token_id)
+            token_id = model.draw(prefix, origin, sampler)
+            scores = None
+            if request.want_scores:
+                logits = model.logits(prefix, origin)[None]
+                scores = score_tokens(logits, (token_id,), request.top_logprobs)
             if fault is not None and fault.kind == "garbage" and fault.after == count - 1:
                 token_id = fault.token_id
             self.counters.generated_tokens += 1
@@ -192,13 +198,8 @@ class SimulatedEngine:
             self._cache.append(request.generation_id, token_id)
             evaluated = None
 
-    def _scores(
-        self, request: GenerateRequest, prefix: list[int], origin: int, token_id: int
-    ) -> tuple[TokenScore, ...] | None:
-        if not request.want_scores:
-            return None
-        logits = self._model.logits(prefix, origin)[None]
-        return score_tokens(logits, (token_id,), request.top_logprobs)
+    def _started(self, prefix: Sequence[int]) -> TokenModel:
+        return self._model.start(prefix) if isinstance(self._model, StartsLegs) else self._model
 
     async def _read(self, token_ids: Sequence[int], generation_id: str) -> int:
         self._check_open()

@@ -1,0 +1,197 @@
+"""The engine of models that are served elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Self
+
+from relaygen.engines.base import Capabilities, EngineOutput, GenerateRequest, check_request
+from relaygen.engines.inline import check_score
+from relaygen.engines.openai_http.client import Call, Client
+from relaygen.engines.openai_http.dialects import DIALECTS, Served, TextTokenizer
+from relaygen.engines.openai_http.leg import write_leg
+from relaygen.engines.openai_http.options import HTTPOptions
+from relaygen.engines.openai_http.probe import AUTO, probe
+from relaygen.engines.openai_http.tokenizer_check import check_tokenizer
+from relaygen.errors import EngineError, EngineUnavailableError, InvalidRequestError
+from relaygen.tokens import Tokenizer
+from relaygen.types import TokenScore
+
+_DEFAULTS = HTTPOptions()
+
+
+class OpenAIHTTPEngine:
+    """A model behind vLLM, SGLang, llama-server, or whatever speaks OpenAI's completions.
+
+    Implements `base.Engine`. Each leg is one request that carries its whole prefix, so that any
+    replica of the server can take it; connections are kept and reused.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        dialect: str,
+        context_tokens: int,
+        vocab_size: int,
+        model: str = "",
+        tokenizer: TextTokenizer | None = None,
+        slots: int = 0,
+        deterministic: bool = True,
+        options: HTTPOptions = _DEFAULTS,
+    ) -> None:
+        """Takes the server as described, and asks it nothing; `connect` asks.
+
+        Args:
+            url: of the server, without ``/v1``.
+            dialect: a name in `DIALECTS`.
+            context_tokens: prompt plus generation that one sequence can hold.
+            vocab_size: ids are in ``range(vocab_size)``.
+            model: its name on the server; `options.model` wins.
+            tokenizer: of the model; text needs it, llama-server is quicker with it.
+            slots: sequences that a llama-server keeps; 0: it picks one for each leg itself.
+            deterministic: the server honours seeds.
+            options: how to talk to it.
+
+        Raises:
+            InvalidRequestError: an argument is out of range.
+        """
+        if dialect not in DIALECTS:
+            raise InvalidRequestError(
+                f"there is no dialect {dialect!r}; there are {', '.join(DIALECTS)}",
+                param="dialect",
+            )
+        self._client = Client(url, options)
+        served = Served(
+            model=options.model or model,
+            context_tokens=context_tokens,
+            vocab_size=vocab_size,
+            tokenizer=tokenizer,
+            slots=slots,
+            deterministic=deterministic,
+        )
+        self._dialect = DIALECTS[dialect](self._client, served)
+        self._capabilities = self._dialect.capabilities()
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str,
+        *,
+        dialect: str = AUTO,
+        tokenizer: TextTokenizer | None = None,
+        context_tokens: int | None = None,
+        vocab_size: int | None = None,
+        options: HTTPOptions = _DEFAULTS,
+    ) -> Self:
+        """Asks the server what it is. Arguments are as in the constructor; None: what it says.
+
+        Raises:
+            InvalidRequestError: something is not given, and the server does not say it either.
+            EngineUnavailableError: the server cannot be reached.
+            EngineError: it speaks none of the dialects.
+        """
+        client = Client(url, options)
+        try:
+            found = await probe(client, dialect)
+        finally:
+            await client.aclose()
+        if vocab_size is None and tokenizer is not None:
+            vocab_size = tokenizer.vocab_size
+        return cls(
+            url,
+            dialect=found.dialect,
+            context_tokens=_known("context_tokens", context_tokens, found.context_tokens, url),
+            # What the server says counts padding too.
+            vocab_size=_known("vocab_size", vocab_size, found.vocab_size, url),
+            model=found.model,
+            tokenizer=tokenizer,
+            slots=found.slots,
+            deterministic=found.deterministic,
+            options=options,
+        )
+
+    @property
+    def dialect(self) -> str:
+        """The name of what the server speaks."""
+        return self._dialect.name
+
+    @property
+    def url(self) -> str:
+        """Of the server."""
+        return self._client.url
+
+    def capabilities(self) -> Capabilities:
+        """See `Engine.capabilities`."""
+        return self._capabilities
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[EngineOutput]:
+        """See `Engine.generate`."""
+        check_request(request, self._capabilities)
+        self._check_open()
+        room = self._capabilities.context_tokens - len(request.prompt)
+        if request.max_tokens > room:
+            request = replace(request, max_tokens=room)
+        leg = self._dialect.leg(request)
+        outputs = write_leg(self._client, leg, request, self._capabilities.vocab_size)
+        async with aclosing(outputs):
+            async for output in outputs:
+                yield output
+
+    async def prefill(self, token_ids: Sequence[int], generation_id: str = "") -> None:
+        """See `Engine.prefill`."""
+        self._check_open()
+        try:
+            check_request(GenerateRequest(prompt=token_ids, max_tokens=1), self._capabilities)
+            await self._client.whole(self._dialect.prefill(token_ids, generation_id))
+        except (InvalidRequestError, EngineError):
+            self._check_open()  # only a hint, unless the engine was closed
+
+    async def score(
+        self, token_ids: Sequence[int], from_token: int, *, generation_id: str = ""
+    ) -> tuple[TokenScore, ...]:
+        """See `Engine.score`."""
+        check_score(token_ids, from_token, self._capabilities)
+        self._check_open()
+        return await self._dialect.score(token_ids, from_token, generation_id)
+
+    async def check_tokenizer(self, tokenizer: Tokenizer) -> bool:
+        """Compares a tokenizer with the server's own, by the ids of the fingerprint's probe text.
+
+        Returns:
+            True if the ids are equal; False if the server has no way to ask.
+
+        Raises:
+            TokenizerMismatchError: they differ; names the first difference.
+            EngineError: the server cannot be reached, or fails.
+        """
+        return await check_tokenizer(self._dialect, tokenizer, self.url)
+
+    async def check_health(self) -> None:
+        """Returns if the server says that it is well.
+
+        Raises:
+            EngineError: it does not, or cannot be reached.
+        """
+        await self._client.whole(Call(self._dialect.health_path))
+
+    async def settled(self) -> None:
+        """Returns when no connection of an ended leg is on its way back any more."""
+        await self._client.settled()
+
+    async def aclose(self) -> None:
+        """See `Engine.aclose`."""
+        await self._client.aclose()
+
+    def _check_open(self) -> None:
+        if self._client.closed:
+            raise EngineUnavailableError(f"the engine of {self.url} was closed; open another")
+
+
+def _known(name: str, given: int | None, found: int | None, url: str) -> int:
+    value = found if given is None else given
+    if value is None:
+        raise InvalidRequestError(f"{url} does not say its {name}; give it", param=name)
+    return value

@@ -1,0 +1,82 @@
+"""What a pool is made of, and its limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, fields
+
+from relaygen.engines.base import Engine
+from relaygen.errors import InvalidRequestError
+
+Probe = Callable[[], Awaitable[None]]
+"""Asks a replica whether it is well: returns if so, raises if not, whatever the reason."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replica:
+    """One of several equal servers.
+
+    Attributes:
+        name: unique in its pool, and the same in every gateway: affinity is hashed with it.
+        engine: open; the pool closes it.
+        probe: for active checks; None: only its legs show whether it is well.
+    """
+
+    name: str
+    engine: Engine
+    probe: Probe | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoolOptions:
+    """Limits of a pool; times in seconds.
+
+    Attributes:
+        concurrency: legs at once on one replica; more wait.
+        queue: legs that may wait to begin a generation; more are refused. Legs that go on with one
+            always may, for a refusal would throw away what is written.
+        wait_s: a leg waits so long for a replica, busy or gone; then it fails for good.
+        first_token_s: a leg without a token for so long has failed on its replica.
+        between_tokens_s: likewise between two tokens.
+        leg_s: likewise a leg that has waited so long for its replica over all its tokens.
+        attempts: replicas that may break off a leg before its first token; then it fails for good,
+            for it may be the leg that breaks them. Replicas that cannot be reached do not count.
+        balance: a new generation leaves its own replica for the least loaded one where it has more
+            than so many times the mean of legs.
+        sticky_legs: it never leaves it before the replica has so many.
+        eject_after: failures in a row that eject a replica.
+        ejected_s: how long the first time; each further failure doubles it.
+        max_ejected_s: at most so long.
+        health_interval_s: between two checks of a replica, give or take a fifth, and the longest
+            that one may take.
+        down_after: failed checks in a row that take a replica out.
+    """
+
+    concurrency: int = 256
+    queue: int = 1024
+    wait_s: float = 30.0
+    first_token_s: float = 60.0
+    between_tokens_s: float = 20.0
+    leg_s: float = 1800.0
+    attempts: int = 3
+    balance: float = 1.25
+    sticky_legs: int = 8
+    eject_after: int = 3
+    ejected_s: float = 1.0
+    max_ejected_s: float = 30.0
+    health_interval_s: float = 5.0
+    down_after: int = 2
+
+    def __post_init__(self) -> None:
+        lowest = {"queue": 0, "sticky_legs": 0, "wait_s": 0, "balance": 1}
+        for entry in fields(self):
+            value, least = getattr(self, entry.name), lowest.get(entry.name)
+            if least is None and isinstance(value, int):
+                least = 1
+            bad = not value > 0 if least is None else not value >= least
+            if bad or math.isnan(value):
+                expected = "above 0" if least is None else f"at least {least}"
+                raise InvalidRequestError(
+                    f"{entry.name} is {value}; it must be {expected}", param=entry.name
+                )

@@ -1,0 +1,20 @@
+"""An OpenAI-compatible server over one relay.
+
+`create_app` makes an ASGI application of a `Service`; `drain` ends it without cutting anybody off.
+"""
+
+from relaygen.gateway.app import create_app, drain
+from relaygen.gateway.logs import JsonLines, log_to
+from relaygen.gateway.service import Service
+from relaygen.gateway.settings import ApiKey, GatewaySettings, hash_key
+
+__all__ = [
+    "ApiKey",
+    "GatewaySettings",
+    "JsonLines",
+    "Service",
+    "create_app",
+    "drain",
+    "hash_key",
+    "log_to",
+]

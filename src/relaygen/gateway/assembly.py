@@ -1,0 +1,209 @@
+"""From settings to a relay that can be served: pools of servers, or models in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from relaygen import profiles
+from relaygen.api import Model, Relay, open_model
+from relaygen.api.model import default_sampling, load_tokenizer
+from relaygen.engines.base import Engine
+from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine
+from relaygen.engines.pool import PoolEngine, PoolOptions, Replica
+from relaygen.errors import InvalidRequestError, SettingsError
+from relaygen.gateway.service import Service
+from relaygen.gateway.settings import ApiKey, GatewaySettings
+from relaygen.relay.config import RelayConfig
+from relaygen.relay.profile import CueProfile
+from relaygen.settings import PoolSettings, Settings
+from relaygen.tokens import Tokenizer
+from relaygen.types import ModelRole
+
+_POOL_LIMITS = (
+    *("concurrency", "queue", "first_token_s", "between_tokens_s", "leg_s", "health_interval_s"),
+)
+
+
+@asynccontextmanager
+async def open_service(settings: Settings) -> AsyncIterator[Service]:
+    """Opens both models, checks that they fit, and closes them at the end.
+
+    Every replica must answer at the start, and a server that has another tokenizer than the one
+    in the settings is refused.
+
+    Raises:
+        SettingsError: the settings ask for what cannot be.
+        TokenizerMismatchError: the tokenizers differ; names the first difference.
+        EngineUnavailableError: a server cannot be reached.
+        RelayGenError: whatever else keeps a model from being opened.
+    """
+    config = relay_config(settings)
+    profile = None if settings.relay.profile is None else profiles.load(settings.relay.profile)
+    async with AsyncExitStack() as stack:
+        models: dict[ModelRole, Model] = {}
+        for role, pool in ((ModelRole.LARGE, settings.large), (ModelRole.SMALL, settings.small)):
+            model = await _open(role, pool, settings.relay.tokenizer)
+            stack.push_async_callback(model.engine.aclose)
+            models[role] = model
+        large, small = models[ModelRole.LARGE], models[ModelRole.SMALL]
+        pools = [m.engine for m in (large, small) if isinstance(m.engine, PoolEngine)]
+        limit = settings.relay.max_queue_for_handoff
+        relay = await asyncio.to_thread(
+            Relay,
+            large,
+            small,
+            profile=profile,
+            config=config,
+            small_busy=None if limit is None else _busy(small.engine, limit),
+        )
+        for pool_engine in pools:
+            pool_engine.start_checks()
+        yield Service(
+            relay,
+            name=settings.relay.name,
+            policy=settings.relay.policy,
+            allowed_profiles=_named(settings.relay.profile, profile),
+            ready=lambda: _not_ready(large.engine),
+            queue=lambda: float(sum(engine.load().queued for engine in pools)),
+        )
+
+
+def relay_config(settings: Settings) -> RelayConfig:
+    """The limits of the relay.
+
+    Raises:
+        SettingsError: there is no such limit, or it is out of range.
+    """
+    base = RelayConfig.paper_faithful() if settings.relay.policy == "paper" else RelayConfig()
+    limits: dict[str, Any] = dict(settings.relay.limits)
+    known = [field.name for field in fields(base)]
+    unknown = [name for name in limits if name not in known]
+    if unknown:
+        raise SettingsError(
+            f"relay.limits.{unknown[0]}: there is no such limit; known are {', '.join(known)}"
+        )
+    try:
+        if isinstance(role := limits.get("answer_role"), str):
+            limits["answer_role"] = ModelRole(role)
+        return replace(base, read_ahead=settings.relay.read_ahead, **limits)
+    except (ValueError, TypeError, InvalidRequestError) as error:
+        raise SettingsError(f"relay.limits: {error}") from error
+
+
+def gateway_settings(settings: Settings) -> GatewaySettings:
+    """The part of the settings that the gateway's door needs."""
+    server = settings.server
+    return GatewaySettings(
+        keys=tuple(ApiKey(**key.model_dump()) for key in settings.keys),
+        cors_origins=server.cors_origins,
+        max_body_bytes=server.max_body_bytes,
+        max_choices=server.max_choices,
+        max_streams=server.max_streams,
+        drain_s=server.drain_s,
+        log_prompts=server.log_prompts,
+        playground=server.playground,
+    )
+
+
+async def _open(role: ModelRole, pool: PoolSettings, tokenizer: Path | None) -> Model:
+    if pool.gguf is not None:
+        return await asyncio.to_thread(open_model, pool.gguf, context_tokens=pool.context_tokens)
+    if tokenizer is None:
+        raise SettingsError(
+            f"relay.tokenizer is missing: {role}.replicas are servers, and the gateway needs the "
+            "tokenizer and chat template of the model; give its folder, or its GGUF file"
+        )
+    read = await asyncio.to_thread(load_tokenizer, tokenizer)
+    sampling = await asyncio.to_thread(default_sampling, tokenizer)
+    engine = await _open_pool(role, pool, read)
+    return Model(name=pool.model or str(role), engine=engine, tokenizer=read, sampling=sampling)
+
+
+async def _open_pool(role: ModelRole, pool: PoolSettings, tokenizer: Tokenizer) -> PoolEngine:
+    options = HTTPOptions(
+        api_key=_api_key(role, pool),
+        model=pool.model,
+        first_token_s=pool.first_token_s,
+        between_tokens_s=pool.between_tokens_s,
+        leg_s=pool.leg_s,
+    )
+    opening = [
+        asyncio.ensure_future(_connect(role, url, pool, tokenizer, options))
+        for url in pool.replicas
+    ]
+    try:
+        engines = await asyncio.gather(*opening)
+    except BaseException:
+        await _give_up(opening)
+        raise
+    replicas = [Replica(name=e.url, engine=e, probe=e.check_health) for e in engines]
+    limits = {name: getattr(pool, name) for name in _POOL_LIMITS}
+    return PoolEngine(replicas, PoolOptions(**limits))
+
+
+async def _connect(
+    role: ModelRole, url: str, pool: PoolSettings, tokenizer: Tokenizer, options: HTTPOptions
+) -> OpenAIHTTPEngine:
+    try:
+        engine = await OpenAIHTTPEngine.connect(
+            url,
+            dialect=pool.dialect,
+            tokenizer=tokenizer,
+            context_tokens=pool.context_tokens,
+            options=options,
+        )
+    except InvalidRequestError as error:
+        raise SettingsError(f"{role}.{error.param or 'replicas'}: {error}") from error
+    try:
+        await engine.check_tokenizer(tokenizer)
+    except BaseException:
+        await engine.aclose()
+        raise
+    return engine
+
+
+async def _give_up(opening: Sequence[asyncio.Future[OpenAIHTTPEngine]]) -> None:
+    for task in opening:
+        task.cancel()
+    for result in await asyncio.gather(*opening, return_exceptions=True):
+        if isinstance(result, OpenAIHTTPEngine):
+            await result.aclose()
+
+
+def _api_key(role: ModelRole, pool: PoolSettings) -> str | None:
+    if pool.api_key_env is None:
+        return None
+    key = os.environ.get(pool.api_key_env)
+    if not key:
+        raise SettingsError(
+            f"{role}.api_key_env names the variable {pool.api_key_env}, and it is not set: set it "
+            "to the servers' key, or leave the setting out"
+        )
+    return key
+
+
+def _busy(engine: Engine, limit: int) -> Any:
+    if not isinstance(engine, PoolEngine):
+        raise SettingsError(
+            "relay.max_queue_for_handoff needs a small model behind servers (small.replicas)"
+        )
+    return lambda: engine.is_busy(limit)
+
+
+def _named(name: str | None, profile: CueProfile | None) -> dict[str, CueProfile]:
+    """A profile from a file may be asked for by the file's stem."""
+    if name is None or profile is None:
+        return {}
+    return {Path(name).stem: profile}
+
+
+def _not_ready(large: Engine) -> str | None:
+    if isinstance(large, PoolEngine) and large.is_out():
+        return "no replica of the large model answers"
+    return None

@@ -1,0 +1,49 @@
+"""What is known of one request while it is answered: for logs and metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from relaygen.runner import Result
+
+
+@dataclass(kw_only=True, slots=True)
+class Exchange:
+    """One request and its response.
+
+    Attributes:
+        id: in the header ``x-request-id``, in and out.
+        method: HTTP's.
+        path: without the query.
+        started: when it came, by the gateway's clock, in seconds.
+        route: the path of the route that took it; empty: none did.
+        key: name of the API key.
+        model: as it was asked for, if there is such a model.
+        stream: as server-sent events.
+        status: 499 where the client left before an answer.
+        error: the code of a failure.
+        first_text_s: seconds to the first text of any choice.
+        results: of the choices that came to an end.
+        prompt_tokens: of all prompts.
+        messages: only where prompts are logged.
+    """
+
+    id: str
+    method: str
+    path: str
+    started: float
+    route: str = ""
+    key: str = ""
+    model: str = ""
+    stream: bool = False
+    status: int = 0
+    error: str | None = None
+    first_text_s: float | None = None
+    results: list[Result] = field(default_factory=list)
+    prompt_tokens: int = 0
+    messages: object = None
+
+    @property
+    def completion_tokens(self) -> int:
+        """Of all choices that came to an end."""
+        return sum(result.usage.completion_tokens for result in self.results)

@@ -1,0 +1,72 @@
+"""What surrounds every request: its id, its line in the log, its place in the metrics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from relaygen.gateway.endpoint import EXCHANGE
+from relaygen.gateway.exchange import Exchange
+from relaygen.gateway.logs import log_exchange
+from relaygen.gateway.metrics import Metrics
+
+_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_QUIET = ("/health/", "/metrics")
+
+
+class RequestScope:
+    """Middleware. A client's own ``x-request-id`` is kept where it is short and plain."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
+        routes: frozenset[str],
+    ) -> None:
+        """`routes`: paths that may be labels; others would let a client fill the metrics."""
+        self._app = app
+        self._metrics = metrics
+        self._clock = clock
+        self._new_id = new_id
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path: str = scope["path"]
+        exchange = Exchange(
+            id=self._id(Headers(scope=scope).get("x-request-id")),
+            method=scope["method"],
+            path=path,
+            started=self._clock(),
+            route=path if path in self._routes else "",
+        )
+        scope[EXCHANGE] = exchange
+        header = (b"x-request-id", exchange.id.encode())
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                message = {**message, "headers": [*message["headers"], header]}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            duration = self._clock() - exchange.started
+            self._metrics.request_ended(exchange, duration)
+            if not path.startswith(_QUIET):
+                log_exchange(exchange, duration)
+
+    def _id(self, sent: str | None) -> str:
+        if sent is not None and _ID.fullmatch(sent):
+            return sent
+        return f"req_{self._new_id()}"

@@ -1,0 +1,127 @@
+"""Tools: what the model is shown, and how far a ``tool_choice`` can be honoured."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from relaygen.api import Constraint, ConstraintKind
+from relaygen.chat.tool_calls import ToolCallFormat, ToolCallParser
+from relaygen.gateway.failures import refused, unsupported
+from relaygen.gateway.service import Service
+from relaygen.gateway.wire.chat_request import ChatRequest, NamedToolChoice, ToolSpec
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tools:
+    """The tools of one request.
+
+    Attributes:
+        shown: for the template; None: none.
+        known: the model's format of a call; None: nothing is taken for a call.
+        constraint: what a forced call asks of the engines.
+    """
+
+    shown: list[dict[str, Any]] | None = None
+    known: ToolCallFormat | None = None
+    constraint: Constraint | None = None
+
+    def parser(self) -> ToolCallParser | None:
+        """A fresh one for an answer."""
+        if self.known is None:
+            return None
+        names = [tool["function"]["name"] for tool in self.shown or ()]
+        return ToolCallParser(self.known, names)
+
+
+def tools_of(request: ChatRequest, service: Service) -> Tools:
+    """What the request says of tools.
+
+    Raises:
+        HttpError: 400; the model cannot do it, or a field contradicts another.
+    """
+    choice = request.tool_choice
+    if not request.tools:
+        if choice not in (None, "none", "auto"):
+            raise refused("tool_choice", "tool_choice asks for a call, and there are no tools")
+        return Tools()
+    _check_tools(request.tools)
+    if request.parallel_tool_calls is False:
+        raise unsupported(
+            "parallel_tool_calls",
+            "nothing keeps the model from a second call; leave it out, and take the first",
+        )
+    if choice == "none":
+        return Tools()  # tools that are not shown are not called
+    known = service.tool_calls
+    if known is None or not service.template.tools:
+        raise unsupported(
+            "tools",
+            "this model's chat template has no tool calls in a format that is known here; describe "
+            "the functions in a message instead",
+        )
+    shown = [msgspec.to_builtins(tool) for tool in request.tools]
+    for tool in shown:  # what was not said is not shown either
+        tool["function"] = {k: v for k, v in tool["function"].items() if v is not None}
+        tool.setdefault("type", "function")
+    return Tools(shown=shown, known=known, constraint=_forced(request, service, known))
+
+
+def _check_tools(tools: list[ToolSpec]) -> None:
+    seen: set[str] = set()
+    for index, tool in enumerate(tools):
+        at, name = f"tools[{index}].function", tool.function.name
+        if not _NAME.fullmatch(name):
+            raise refused(
+                f"{at}.name",
+                f"{at}.name is {name!r:.80}; it must be 1 to 64 letters, digits, '_', '-' or '.'",
+                code="invalid_value",
+            )
+        if name in seen:
+            raise refused(f"{at}.name", f"{at}.name: the function {name!r} is listed twice")
+        seen.add(name)
+        if tool.function.strict:
+            raise unsupported(
+                f"{at}.strict",
+                "arguments are not held to their schema; leave it out, and check them",
+            )
+
+
+def _forced(request: ChatRequest, service: Service, known: ToolCallFormat) -> Constraint | None:
+    choice, tools = request.tool_choice, request.tools or []
+    if choice in (None, "auto"):
+        return None
+    if isinstance(choice, NamedToolChoice):
+        tools = [tool for tool in tools if tool.function.name == choice.function.name]
+        if not tools:
+            raise refused(
+                "tool_choice.function.name",
+                f"tool_choice names {choice.function.name!r:.80}, which is none of the tools",
+                code="invalid_value",
+            )
+    tags = service.relay.reasoning_tags
+    return Constraint(
+        kind=ConstraintKind.TOOL_CALL,
+        schema={"anyOf": [_call_schema(tool) for tool in tools]},
+        prefix=known.opening,
+        suffix=known.closing,
+        starts_after=tags[1] if tags else None,
+        param="tool_choice",
+    )
+
+
+def _call_schema(tool: ToolSpec) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "name": {"const": tool.function.name},
+            "arguments": tool.function.parameters or {"type": "object"},
+        },
+        "required": ["name", "arguments"],
+        "additionalProperties": False,
+    }

@@ -1,0 +1,68 @@
+"""Carries a plan out, or shows it."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from pathlib import Path
+
+from relaygen.launch.interrupts import Interrupts
+from relaygen.launch.keeper import Show, Timing
+from relaygen.launch.plan import LaunchPlan
+from relaygen.launch.supervisor import Supervisor
+
+_CONFIG = "relaygen-gateway.toml"
+
+
+async def run_plan(
+    plan: LaunchPlan, *, timing: Timing, show: Show, interrupts: Interrupts | None = None
+) -> None:
+    """Runs servers and gateway until Ctrl-C, and leaves no process behind.
+
+    Args:
+        plan: what to run.
+        timing: how long things may take.
+        show: called with each line of each process.
+        interrupts: when to stop; None: at signals to this process.
+
+    Raises:
+        EngineError: a process could not be started, or died too often.
+        OSError: lines cannot be shown, or the configuration cannot be written.
+    """
+    keys = {name: secrets.token_urlsafe(32) for name in plan.keys}
+    with tempfile.TemporaryDirectory(prefix="relaygen-launch-") as folder:
+        config = Path(folder) / _CONFIG
+        config.write_text(plan.config, encoding="utf-8")
+        stop = interrupts or Interrupts()
+        supervisor = Supervisor(
+            [*plan.waves, [plan.gateway(config)]],
+            keys=keys,
+            timing=timing,
+            show=show,
+            interrupts=stop,
+        )
+        if interrupts is not None:
+            await supervisor.run()
+            return
+        with stop.from_signals():
+            await supervisor.run()
+
+
+def as_script(plan: LaunchPlan) -> str:
+    """The plan as a shell script that does the same, without waiting and watching."""
+    parts = [f"# {note}" for note in plan.notes]
+    if plan.keys:
+        parts += ["", "# keys between gateway and servers; a launch draws them anew"]
+        parts += [f'export {key}="$(head -c 32 /dev/urandom | base64)"' for key in plan.keys]
+    for number, wave in enumerate(plan.waves):
+        if number:
+            parts += [
+                "",
+                "# only once the server above is ready: both measure what one GPU has left",
+            ]
+        for service in wave:
+            parts += ["", f"# {service.name}: {service.url}", f"{service.command.shell()} &"]
+    parts += ["", f"cat > {_CONFIG} <<'END'", plan.config.rstrip("\n"), "END"]
+    gateway = plan.gateway(Path(_CONFIG))
+    parts += ["", f"# gateway: {gateway.url}", gateway.command.shell()]
+    return "\n".join(parts).lstrip("\n") + "\n"

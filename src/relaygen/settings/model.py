@@ -1,0 +1,179 @@
+"""Every setting of the gateway, with its default and its limits."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def _check_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("a replica is an address like http://127.0.0.1:8001")
+    return url.rstrip("/")
+
+
+def _check_hash(value: str) -> str:
+    if not _SHA256.fullmatch(value):
+        raise ValueError(
+            "a key is kept as sha256:<64 hex digits>, never in the clear; "
+            "`relaygen config key` makes one"
+        )
+    return value
+
+
+Url = Annotated[str, AfterValidator(_check_url)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PoolSettings(_Part):
+    """The servers that hold one model; or its file, to be loaded into this process.
+
+    Attributes:
+        replicas: addresses of equal servers.
+        gguf: a file to load instead.
+        dialect: what the servers speak; ``auto`` asks them.
+        model: its name there; None: the only one they serve.
+        api_key_env: the environment variable that holds the servers' key.
+        concurrency: legs at once on one replica; more wait.
+        queue: legs that may wait for one; more are refused.
+        first_token_s: a leg without a token for so long is moved to another replica.
+        between_tokens_s: likewise between two tokens.
+        leg_s: likewise for a whole leg.
+        health_interval_s: how often a replica is asked whether it is well.
+        context_tokens: prompt plus generation; None: what the server or the file says.
+    """
+
+    replicas: tuple[Url, ...] = ()
+    gguf: Path | None = None
+    dialect: Literal["auto", "vllm", "sglang", "llama_server", "text"] = "auto"
+    model: str | None = None
+    api_key_env: str | None = None
+    concurrency: Annotated[int, Field(ge=1)] = 256
+    queue: Annotated[int, Field(ge=0)] = 1024
+    first_token_s: Seconds = 60.0
+    between_tokens_s: Seconds = 20.0
+    leg_s: Seconds = 1800.0
+    health_interval_s: Seconds = 5.0
+    context_tokens: Annotated[int | None, Field(ge=16)] = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if bool(self.replicas) == (self.gguf is not None):
+            raise ValueError("give either replicas (addresses of servers) or gguf (a file)")
+        if len(set(self.replicas)) < len(self.replicas):
+            raise ValueError("a replica is listed twice")
+        return self
+
+
+class RelaySettings(_Part):
+    """The pair as clients see it.
+
+    Attributes:
+        name: the model name that clients ask for; ``NAME:large`` and ``NAME:small`` are each alone.
+        tokenizer: a folder or file with the tokenizer and chat template of served models; files
+            that are loaded here bring their own.
+        profile: a packaged cue profile's name, or a file.
+        policy: what decides who writes, unless a request says otherwise.
+        limits: fields of `RelayConfig`.
+        max_queue_for_handoff: with more legs waiting for the small model, the large one writes on.
+        read_ahead: tokens after which the model that does not write is asked to read along; 0: off.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")] = "relay"
+    tokenizer: Path | None = None
+    profile: str | None = None
+    policy: Literal["relay", "large", "small", "random", "paper"] = "relay"
+    limits: dict[str, int | bool | str] = Field(default_factory=dict)
+    max_queue_for_handoff: Annotated[int | None, Field(ge=0)] = None
+    read_ahead: Annotated[int, Field(ge=0)] = 0
+
+
+class ServerSettings(_Part):
+    """The gateway's own door.
+
+    Attributes:
+        host: address to listen on; this machine alone by default.
+        port: 0 takes a free one.
+        cors_origins: web pages of these origins may call; none by default.
+        max_body_bytes: larger requests are refused.
+        max_choices: the largest `n`.
+        max_streams: generations at once; more are refused with 429.
+        drain_s: after SIGTERM running streams have so long to end.
+        playground: serve the page at ``/``.
+        log: one JSON object a line, or text.
+        log_prompts: write prompts and answers into the log.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    cors_origins: tuple[str, ...] = ()
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 2**20
+    max_choices: Annotated[int, Field(ge=1)] = 8
+    max_streams: Annotated[int, Field(ge=1)] = 4096
+    drain_s: Annotated[float, Field(ge=0)] = 30.0
+    playground: bool = True
+    log: Literal["json", "text"] = "text"
+    log_prompts: bool = False
+
+
+class KeySettings(_Part):
+    """One API key.
+
+    Attributes:
+        name: in logs and metrics.
+        hash: of the key, ``sha256:...``.
+        concurrency: generations at once; None: no limit.
+        requests_per_minute: None: no limit.
+        tokens_per_minute: prompt and completion together; None: no limit.
+    """
+
+    name: str = Field(min_length=1)
+    hash: Annotated[str, AfterValidator(_check_hash)]
+    concurrency: Annotated[int | None, Field(ge=1)] = None
+    requests_per_minute: Annotated[int | None, Field(ge=1)] = None
+    tokens_per_minute: Annotated[int | None, Field(ge=1)] = None
+
+
+class Settings(BaseSettings):
+    """All of it.
+
+    Attributes:
+        large: who writes the hard parts.
+        small: who writes after cues.
+        relay: the pair as clients see it.
+        server: the gateway's own door.
+        keys: who may call; empty: everybody.
+    """
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="RELAYGEN_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    large: PoolSettings
+    small: PoolSettings
+    relay: RelaySettings = RelaySettings()
+    server: ServerSettings = ServerSettings()
+    keys: tuple[KeySettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        names = [key.name for key in self.keys]
+        if len(set(names)) < len(names):
+            raise ValueError("two keys have the same name")
+        return self

@@ -1,0 +1,1 @@
+"""What generations look like: as JSON, on a terminal, in a browser."""

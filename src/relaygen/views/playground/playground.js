@@ -1,0 +1,157 @@
+// The page's controls. What it asks for, and what it shows, is in the modules it imports.
+
+import { ApiError, completion, models } from "./completions.js";
+import { Recording } from "./recording.js";
+import { Comparison, make } from "./view.js";
+
+const KEY = "relaygen.key";
+const REDRAW_MS = 200;
+const ASKED_FOR = { margins: true, trace: true }; // of the extension field, beside the policy
+const field = (id) => document.getElementById(id);
+let running = null; // the AbortController of what is being written
+
+function say(text, isError = false) {
+  field("status").textContent = text;
+  field("status").classList.toggle("error", isError);
+}
+
+// ---- what is asked ----
+
+function checkedNumber(id) {
+  const input = field(id);
+  if (input.validity.valid) return input.value === "" ? undefined : Number(input.value);
+  input.closest("details").open = true;
+  input.focus();
+  const name = input.closest("label").firstChild.textContent.trim();
+  throw new ApiError(`${name}: ${input.validationMessage}`, 400);
+}
+
+function request() {
+  const system = field("system").value.trim(), prompt = field("prompt").value.trim();
+  if (!prompt) {
+    field("prompt").focus();
+    throw new ApiError("There is no question yet.", 400);
+  }
+  return {
+    model: field("model").value,
+    messages: [...(system ? [{ role: "system", content: system }] : []), { role: "user", content: prompt }],
+    temperature: checkedNumber("temperature"),
+    max_completion_tokens: checkedNumber("max-tokens"),
+    // A seed that is drawn here makes the runs of a comparison equal, and is in the download.
+    seed: checkedNumber("seed") ?? crypto.getRandomValues(new Uint32Array(1))[0],
+  };
+}
+
+// ---- the answer ----
+
+async function write(asked, policy, { recording, view, at, signal }) {
+  const column = view.columns[at];
+  const relaygen = { ...ASKED_FOR, ...(policy ? { policy } : {}) };
+  column.say("waiting for the first token");
+  recording.begin();
+  const redraw = setInterval(() => {
+    recording.tick();
+    view.measure();
+  }, REDRAW_MS);
+  try {
+    const key = field("key").value.trim();
+    for await (const chunk of completion({ ...asked, relaygen }, { key, signal })) {
+      for (const [segment, text] of recording.add(chunk)) column.write(segment, text);
+    }
+    recording.end();
+  } catch (error) {
+    if (error.name === "AbortError") recording.end("cancelled");
+    else recording.end("error", error.message);
+    if (error.name !== "AbortError" && !(error instanceof ApiError)) throw error;
+  } finally {
+    clearInterval(redraw);
+    view.settle(at);
+  }
+}
+
+async function ask(policies) {
+  if (running) return;
+  let asked;
+  try {
+    asked = request();
+  } catch (error) {
+    say(error.message, true);
+    return;
+  }
+  running = new AbortController();
+  busy(true);
+  const { signal } = running;
+  const recordings = policies.map((policy) =>
+    new Recording(policy || null, { ...asked, policy: policy || null }));
+  const view = new Comparison(field("view"), recordings.map((recording) => recording.generation));
+  try {
+    // One after another: at the same time, they would take time from each other.
+    for (const [at, policy] of policies.entries()) {
+      if (signal.aborted) {
+        view.columns[at].say("not asked");
+        continue;
+      }
+      say(policies.length > 1 ? `Asking, ${at + 1} of ${policies.length}.` : "Asking.");
+      await write(asked, policy, { recording: recordings[at], view, at, signal });
+    }
+    finished(recordings, signal);
+  } finally {
+    running = null;
+    busy(false);
+  }
+}
+
+function finished(recordings, signal) {
+  const failed = recordings.some(({ generation }) => generation.error);
+  if (signal.aborted) say("Stopped.");
+  else if (failed) say("It broke off; what went wrong is said below.", true);
+  else say("Done.");
+}
+
+function busy(on) {
+  const [send, compare, stop] = ["send", "compare", "stop"].map(field);
+  const focused = document.activeElement; // a button that goes away would lose the focus
+  if (on) stop.hidden = false;
+  if (on && (focused === send || focused === compare)) stop.focus();
+  send.disabled = compare.disabled = on;
+  if (!on && focused === stop) send.focus();
+  stop.hidden = !on;
+  field("view").setAttribute("aria-busy", on);
+}
+
+// ---- the server's models, and the key ----
+
+async function listModels() {
+  try {
+    const names = await models(field("key").value.trim());
+    field("model").replaceChildren(...names.map((name) => make("option", { value: name }, name)));
+    say(names.length ? "" : "The server has no model.", !names.length);
+  } catch (error) {
+    const wantsKey = error.status === 401 || error.status === 403;
+    if (wantsKey) field("key").closest("details").open = true;
+    say(wantsKey ? `This server wants an API key: ${error.message}` : `No list of models: ${error.message}`, true);
+  }
+}
+
+function keepKey() {
+  if (field("keep").checked) sessionStorage.setItem(KEY, field("key").value.trim());
+  else sessionStorage.removeItem(KEY);
+}
+
+field("ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  ask([field("policy").value]);
+});
+field("compare").addEventListener("click", () => ask(["large", "small", "relay"]));
+field("stop").addEventListener("click", () => running?.abort());
+field("prompt").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) field("ask").requestSubmit();
+});
+field("keep").addEventListener("change", keepKey);
+field("key").addEventListener("change", () => {
+  keepKey();
+  listModels();
+});
+field("key").value = sessionStorage.getItem(KEY) ?? "";
+field("keep").checked = Boolean(field("key").value);
+listModels();

@@ -1,0 +1,48 @@
+"""``relaygen config``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from relaygen.cli.app import run_app
+from relaygen.gateway.settings import hash_key
+
+
+def test_the_example_is_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app(["config", "example"]) == 0
+    file = tmp_path / "relaygen.toml"
+    text = capsys.readouterr().out
+    file.write_text(text, encoding="utf-8")
+    assert run_app(["config", "check", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert "qwen3-relay" in shown
+    assert "anybody may call" in shown
+    assert run_app(["config", "key"]) == 0
+    made = capsys.readouterr().out
+    digest = re.search(r"sha256:[0-9a-f]{64}", made)
+    assert digest is not None
+    with_key = re.sub(r"^# (\[\[keys|name|hash|conc|req|tok)", r"\1", text, flags=re.M)
+    file.write_text(with_key.replace("sha256:...", digest[0]), encoding="utf-8")
+    assert run_app(["config", "check", str(file)]) == 0
+    assert "keys    team" in capsys.readouterr().out
+
+
+def test_a_mistake_is_one_line_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "relaygen.toml"
+    file.write_text("[large]\nreplicas = []\n", encoding="utf-8")
+    assert run_app(["config", "check", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert f"{file}:1: large: give either replicas" in error
+    assert "small: is missing" in error
+    assert "Traceback" not in error
+
+
+def test_a_key_is_the_one_that_was_hashed(capsys: pytest.CaptureFixture[str]) -> None:
+    run_app(["config", "key"])
+    shown = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert hash_key(shown["key"]) == shown["hash"]

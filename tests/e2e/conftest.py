@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from . import stand_in as stand_ins
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")  # not longer: its event loop would be in the way of other tests
+def chromium() -> Iterator[Browser]:
+    """A real browser; ``RELAYGEN_CHROMIUM`` names another than the one on the path."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = os.environ.get("RELAYGEN_CHROMIUM") or next(
+        filter(None, map(shutil.which, CHROMIUM)), None
+    )
+    if found is None:
+        pytest.skip("there is no Chromium here (apt-get install chromium)")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=found, args=["--no-sandbox"] if os.geteuid() == 0 else []
+        )
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page, and what it did that a page of ours never does.
+
+    Attributes:
+        page: the page.
+        misdeeds: errors, messages on the console, dialogs, requests to elsewhere.
+    """
+
+    def __init__(self, page: Page, allowed: str) -> None:
+        self.page = page
+        self.misdeeds: list[str] = []
+        page.on("pageerror", lambda error: self.misdeeds.append(f"error: {error}"))
+        page.on("console", lambda message: self._message(message.text))
+        page.on("dialog", lambda dialog: self._dialog(dialog))
+        page.on("request", lambda request: self._request(request.url, allowed))
+        page.on("popup", lambda popup: self.misdeeds.append(f"window: {popup.url}"))
+
+    def _message(self, text: str) -> None:
+        if not text.startswith("Failed to load resource: the server responded with a status of 4"):
+            self.misdeeds.append(f"console: {text}")
+
+    def _dialog(self, dialog: Any) -> None:
+        self.misdeeds.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _request(self, url: str, allowed: str) -> None:
+        if not url.startswith((allowed, "data:image/svg+xml,", "blob:")):
+            self.misdeeds.append(f"request: {url}")
+
+    def wide(self) -> int:
+        """Pixels by which the page is wider than the window."""
+        return int(
+            self.page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+        )
+
+    def hacked(self) -> bool:
+        return bool(self.page.evaluate("'hacked' in window"))
+
+
+@pytest.fixture
+def watch(chromium: Browser) -> Iterator[Any]:
+    """Opens pages, each in a fresh profile; at the end none of them may have misbehaved."""
+    opened: list[Watched] = []
+
+    def open_page(url: str, **options: Any) -> Watched:
+        context = chromium.new_context(**options)
+        context.set_default_timeout(30_000)
+        watched = Watched(context.new_page(), allowed=url)
+        opened.append(watched)
+        watched.page.goto(url)
+        return watched
+
+    yield open_page
+    for watched in opened:
+        watched.page.context.close()
+    assert [misdeed for watched in opened for misdeed in watched.misdeeds] == []
+
+
+@pytest.fixture
+def gateway() -> Iterator[stand_ins.StandIn]:
+    with stand_ins.running() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def screenshots(tmp_path: Path) -> Path:
+    """Where pictures go: ``RELAYGEN_SCREENSHOTS``, for those who want to look at them."""
+    folder = Path(os.environ.get("RELAYGEN_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

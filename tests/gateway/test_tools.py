@@ -1,0 +1,185 @@
+"""Tools: shown to the model, and its calls in OpenAI's form."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from relaygen.api import Constraint, ConstraintKind
+from relaygen.engines.base import Engine
+from relaygen.engines.simulated import SimulatedEngine
+from tests.gateway.pairs import LARGE, pair, tokenizer
+from tests.gateway.test_chat import Noting, prompt_of
+
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "add",
+        "description": "Adds.",
+        "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}},
+    },
+}
+CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>'
+THOUGHT = "So, I add.\n</think>\n\n"
+
+
+async def test_a_call_is_taken_out_of_the_content() -> None:
+    async with pair(f"{THOUGHT}First.\n{CALL}\n{CALL}", engine=Noting) as opened:
+        choice = (await opened.client.chat(tools=[TOOL], tool_choice="auto")).json["choices"][0]
+        prompt = prompt_of(opened.engines[LARGE])
+    message = choice["message"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert message["content"] == "\n\nFirst."
+    assert [call["type"] for call in message["tool_calls"]] == ["function"] * 2
+    assert len({call["id"] for call in message["tool_calls"]}) == 2
+    assert message["tool_calls"][0]["function"] == {"name": "add", "arguments": '{"a": 1}'}
+    assert json.dumps(TOOL["function"]["description"]) in prompt  # type: ignore[index]
+
+
+async def test_a_call_alone_leaves_no_content() -> None:
+    async with pair(THOUGHT + CALL) as opened:
+        message = (await opened.client.chat(tools=[TOOL])).json["choices"][0]["message"]
+    assert message["content"] is None
+    assert message["reasoning"] == "So, I add.\n"
+
+
+async def test_a_call_in_a_stream_is_named_first_and_filled_after() -> None:
+    async with pair(THOUGHT + CALL + "\n" + CALL) as opened:
+        events = (await opened.client.chat(tools=[TOOL], stream=True)).events
+    deltas = [event["choices"][0]["delta"] for event in events[:-1]]
+    calls = [delta["tool_calls"][0] for delta in deltas if "tool_calls" in delta]
+    assert [call["index"] for call in calls] == [0, 0, 1, 1]
+    assert calls[0]["function"] == {"name": "add", "arguments": ""}
+    assert calls[0]["id"].startswith("call_")
+    assert calls[1]["function"] == {"arguments": '{"a": 1}'}
+    assert "id" not in calls[1]
+    assert not any(delta.get("content") for delta in deltas[1:])
+    assert events[-2]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_malformed_call_stays_content(stream: bool) -> None:
+    broken = '<tool_call>\n{"name": "add", "arguments": {"a": }}\n</tool_call>'
+    async with pair(THOUGHT + broken) as opened:
+        reply = await opened.client.chat(tools=[TOOL], stream=stream)
+    if stream:
+        deltas = [event["choices"][0]["delta"] for event in reply.events[:-1]]
+        content = "".join(delta.get("content") or "" for delta in deltas)
+        reason = reply.events[-2]["choices"][0]["finish_reason"]
+    else:
+        content = reply.json["choices"][0]["message"]["content"]
+        reason = reply.json["choices"][0]["finish_reason"]
+    assert (content, reason) == ("\n\n" + broken, "stop")
+
+
+async def test_with_choice_none_the_model_is_shown_no_tools() -> None:
+    async with pair(THOUGHT + CALL, engine=Noting) as opened:
+        reply = (await opened.client.chat(tools=[TOOL], tool_choice="none")).json
+        prompt = prompt_of(opened.engines[LARGE])
+    assert "Adds." not in prompt
+    assert reply["choices"][0]["message"]["content"] == "\n\n" + CALL
+
+
+async def test_with_tools_the_large_model_answers() -> None:
+    long = "So, it is a long story. " * 20 + "\n</think>\n\n" + CALL
+    async with pair(long) as opened:
+        reply = (await opened.client.chat(tools=[TOOL], relaygen={"trace": True})).json
+        assert reply["choices"][0]["relaygen"]["trace"]["segments"][-1]["role"] == "large"
+        reply = (
+            await opened.client.chat(tools=[TOOL], relaygen={"trace": True, "answer_role": "small"})
+        ).json
+        assert reply["choices"][0]["relaygen"]["trace"]["segments"][-1]["role"] == "small"
+
+
+async def test_earlier_calls_and_their_results_reach_the_template() -> None:
+    messages = [
+        {"role": "user", "content": "?"},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {
+                    "id": "call_1",
+                    "type": "function",
+                    "function": {"name": "add", "arguments": '{"a":1}'},
+                }
+            ],
+        },
+        {"role": "tool", "tool_call_id": "call_1", "content": "It is 2."},
+    ]
+    async with pair(engine=Noting) as opened:
+        assert (await opened.client.chat(messages=messages, tools=[TOOL])).status == 200
+        prompt = prompt_of(opened.engines[LARGE])
+    assert '{"name": "add", "arguments": {"a": 1}}' in prompt
+    assert "<tool_response>\nIt is 2.\n</tool_response>" in prompt
+
+
+async def test_a_template_without_tools_refuses_them() -> None:
+    template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    async with pair(template=template) as opened:
+        reply = await opened.client.chat(tools=[TOOL])
+        assert (reply.status, reply.error["param"]) == (400, "tools")
+        called = [{"function": {"name": "f"}}]
+        messages = [{"role": "assistant", "tool_calls": called}, {"role": "user", "content": ""}]
+        reply = await opened.client.chat(messages=messages)
+        assert reply.error["param"] == "messages[0].tool_calls"
+
+
+class Constrained(SimulatedEngine):
+    """Writes what it is told to when it is held to a form."""
+
+    asked: list[Constraint]
+
+    def constraint_kinds(self) -> frozenset[str]:
+        return frozenset(ConstraintKind)
+
+    def constrained(self, constraint: Constraint) -> Engine:
+        self.asked = [constraint]
+        return self
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "param"),
+    [
+        ({"response_format": {"type": "json_object"}}, "json_object", "response_format"),
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "n", "schema": {"type": "object"}},
+                }
+            },
+            "json_schema",
+            "response_format",
+        ),
+        ({"tools": [TOOL], "tool_choice": "required"}, "tool_call", "tool_choice"),
+        (
+            {
+                "tools": [TOOL],
+                "tool_choice": {"type": "function", "function": {"name": "add"}},
+            },
+            "tool_call",
+            "tool_choice",
+        ),
+    ],
+)
+async def test_an_engine_that_can_hold_to_a_form_is_asked_to(
+    fields: dict[str, Any], kind: str, param: str
+) -> None:
+    async with pair(THOUGHT + "{}", engine=Constrained) as opened:
+        reply = await opened.client.chat(**fields)
+        assert reply.status == 200
+        engine = opened.engines[LARGE]
+        assert isinstance(engine, Constrained)
+        (asked,) = engine.asked
+    assert (asked.kind, asked.param, asked.starts_after) == (kind, param, "</think>")
+    if kind == "tool_call":
+        assert (asked.prefix, asked.suffix) == ("<tool_call>", "</tool_call>")
+        assert asked.schema is not None
+        assert asked.schema["anyOf"][0]["properties"]["name"] == {"const": "add"}
+
+
+def test_the_tags_of_a_call_are_in_the_vocabulary() -> None:
+    assert tokenizer().decode(tokenizer().encode(CALL, parse_special=True)) == CALL

@@ -1,0 +1,169 @@
+"""Settings: the sources and their order, and errors that point at the line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from relaygen.errors import SettingsError
+from relaygen.settings import load
+
+Write = Callable[..., Path]
+
+GOOD = """\
+# A comment.
+[relay]
+name = "qwen"
+limits = { max_small_tokens = 64 }
+
+[large]
+replicas = [
+  "http://127.0.0.1:8001",
+  "http://127.0.0.1:8002/",
+]
+
+[small]
+replicas = ["http://127.0.0.1:8003"]
+
+[server]
+port = 9000
+
+[[keys]]
+name = "team"
+hash = "sha256:{digest}"
+
+[[keys]]
+name = "ci"
+hash = "sha256:{digest}"
+concurrency = 2
+""".replace("{digest}", "0" * 64)
+
+YAML = """\
+# A comment.
+relay: {name: qwen}
+large:
+  replicas:
+    - http://127.0.0.1:8001
+small:
+  replicas: [http://127.0.0.1:8003]
+server:
+  port: 9000
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write(text: str, name: str = "relaygen.toml") -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_a_file_is_read(write: Write) -> None:
+    settings = load(write(GOOD))
+    assert settings.relay.name == "qwen"
+    assert settings.relay.limits == {"max_small_tokens": 64}
+    assert settings.large.replicas == ("http://127.0.0.1:8001", "http://127.0.0.1:8002")
+    assert settings.server.port == 9000
+    assert [key.concurrency for key in settings.keys] == [None, 2]
+
+
+def test_yaml_says_the_same(write: Write) -> None:
+    settings = load(write(YAML, "relaygen.yaml"))
+    assert settings.small.replicas == ("http://127.0.0.1:8003",)
+    assert settings.server.port == 9000
+
+
+def test_flags_beat_the_environment_which_beats_the_file(
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RELAYGEN_SERVER__PORT", "9001")
+    monkeypatch.setenv("RELAYGEN_SERVER__HOST", "0.0.0.0")
+    settings = load(write(GOOD), {"server": {"port": 9002}})
+    assert settings.server.port == 9002
+    assert settings.server.host == "0.0.0.0"
+    assert settings.relay.name == "qwen"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("port = 9000", "port = 99000", 16, "less than or equal to 65535"),
+        ("port = 9000", "prot = 9000", 16, "did you mean port?"),
+        ("[server]", "[serber]", 15, "did you mean server?"),
+        ("concurrency = 2", "concurrency = 0", 25, "greater than or equal to 1"),
+        ('"http://127.0.0.1:8003"', '"127.0.0.1:8003"', 13, "http://127.0.0.1:8001"),
+        ('  "http://127.0.0.1:8002/",', '  "http://127.0.0.1:8001",', 6, "listed twice"),
+        ('name = "ci"', 'name = "ci"\nsecret = 1', 24, "no such setting"),
+        ("sha256:" + "0" * 64 + '"\nconc', 'hunter2"\nconc', 24, "never in the clear"),
+    ],
+)
+def test_a_mistake_is_shown_with_its_line(
+    write: Write,
+    old: str,
+    new: str,
+    line: int,
+    says: str,
+) -> None:
+    assert old in GOOD
+    path = write(GOOD.replace(old, new))
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    assert f"{path}:{line}: " in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_a_mistake_in_yaml_is_shown_with_its_line(write: Write) -> None:
+    path = write(YAML.replace("port: 9000", "port: many"), "relaygen.yml")
+    with pytest.raises(SettingsError, match=r"relaygen.yml:9: server.port: .*\(it is 'many'\)"):
+        load(path)
+
+
+def test_all_mistakes_are_told_at_once(write: Write) -> None:
+    text = GOOD.replace("port = 9000", 'port = "x"').replace("concurrency = 2", "concurrency = 0")
+    with pytest.raises(SettingsError) as caught:
+        load(write(text))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.toml", "[large\n", r"is not TOML: .*line 1"),
+        ("a.yaml", "large: [\n", r"a.yaml:2: is not YAML"),
+        ("a.yaml", "- 1\n", "holds no settings"),
+        ("a.json", "{}", "is a .toml"),
+        ("a.toml", "", "large: is missing"),
+    ],
+)
+def test_what_is_not_a_configuration_is_refused(
+    write: Write,
+    name: str,
+    text: str,
+    says: str,
+) -> None:
+    with pytest.raises(SettingsError, match=says):
+        load(write(text, name))
+
+
+def test_a_missing_file_and_a_bad_variable_are_named(
+    write: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(SettingsError, match=r"none.toml: cannot be read"):
+        load(tmp_path / "none.toml")
+    monkeypatch.setenv("RELAYGEN_SERVER__PORT", "many")
+    with pytest.raises(SettingsError, match="RELAYGEN_SERVER__PORT in the environment"):
+        load(write(GOOD))
+
+
+def test_a_pool_is_either_served_or_loaded(write: Write) -> None:
+    path = write(GOOD.replace("[small]", '[small]\ngguf = "small.gguf"'))
+    with pytest.raises(SettingsError, match="either replicas"):
+        load(path)
