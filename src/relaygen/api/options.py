@@ -24,7 +24,8 @@ class Options:
         margins: record a margin for every token.
         top_logprobs: alternatives in each score.
         cues: instead of the profile's.
-        config: limits of the relay; None: those the relay was opened with.
+        config: limits of the relay; None: those the relay was opened with, and the published
+            code's for ``paper``.
         handoff_share: of the random control.
         template: variables for the chat template (``enable_thinking`` ...).
         generation_id: keeps sequences apart in the engines' caches; turns of one chat share one.

@@ -182,7 +182,9 @@ class Relay:
 
     def run(self, prompt: PromptTokens, options: Options) -> RelayRun:
         """The machine and engines of one generation, for callers that have a prompt already."""
-        config = options.config or self.config
+        config = options.config or (
+            RelayConfig.paper_faithful() if options.policy == "paper" else self.config
+        )
         cues = options.cues
         if cues is None:
             cues = self.profile.cues if self.profile else ()
