@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from training.arithmetic import SIGNS
-from training.stories import draw_problem, text_key
+from training.stories import HELDOUT_ODDS, Odds, draw_problem, text_key
 from training.tokenizer import TURN_END, chat_template
 from training.traces import Sentence, practise, write_completion
 
@@ -66,14 +66,14 @@ def _small_talk(rng: random.Random) -> list[Sentence]:
 
 
 def _conversation(
-    seed: int, index: int, avoid: frozenset[str], trap_odds: float
+    seed: int, index: int, avoid: frozenset[str], odds: Odds
 ) -> tuple[str, list[Sentence]] | None:
     rng = random.Random(f"{seed}/wording/{index}")
     messages = [{"role": "system", "content": rng.choice(_SYSTEM)}] if rng.random() < 0.15 else []
     if rng.random() < 0.015:
         messages.append({"role": "user", "content": rng.choice(_SMALL_TALK)})
         return render_prompt(messages), _small_talk(rng)
-    problem = draw_problem(seed, "train", index, idle_odds=trap_odds, named_odds=trap_odds)
+    problem = draw_problem(seed, "train", index, odds=odds)
     if text_key(problem.question) in avoid:
         return None
     if rng.random() < 0.03:
@@ -152,14 +152,14 @@ def draw_batches(
     practice: float = 0.0,
     large_sums: float = 0.2,
     repetition: float = 0.0,
-    trap_odds: float = 0.25,
+    odds: Odds = HELDOUT_ODDS,
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Draws chunk number `chunk` of the training stream.
 
     Documents of similar length share a batch, and every batch is padded to one of a few lengths, because a model
     compiled for fixed shapes runs faster. A share `practice` of the documents are sheets of bare sums,
     and a share `large_sums` of those hold larger numbers; a share `repetition` are random tokens, repeated.
-    `trap_odds` is how often a story has an event that changes nothing, and how often an event names its person.
+    `odds` says what the stories hold.
 
     Returns:
         Pairs (ids, classes) of shape [rows, bucket]; padding has class PROMPT and is never learnt.
@@ -176,7 +176,7 @@ def draw_batches(
         if draw < practice:
             conversation: tuple[str, list[Sentence]] | None = _practice(seed, index, large_sums)
         else:
-            conversation = _conversation(seed, index, avoid, trap_odds)
+            conversation = _conversation(seed, index, avoid, odds)
         index += 1
         if conversation is None:
             continue

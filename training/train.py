@@ -23,6 +23,7 @@ from training.documents import ANSWER, EASY, HARD, HARD_DIGIT, draw_batches
 from training.heldout import heldout_keys
 from training.model import LARGE, SMALL, ModelConfig, Qwen3
 from training.optim import BatchedMuon
+from training.stories import HELDOUT_ODDS, Odds
 
 BUILD = Path(__file__).parent / "build"
 CHUNK = 64
@@ -41,7 +42,7 @@ class Phase:
         horizon: If given, it falls along a cosine that would reach 2 % at this step instead.
         practice: The share of documents that are sheets of bare sums.
         large_sums: The share of those sheets with numbers up to 9,999 and more divisions.
-        trap_odds: How often a story has an event that changes nothing, and an event names its person.
+        odds: What the stories hold.
         repetition: The share of documents that are random tokens, repeated, from which copying is learnt.
     """
 
@@ -51,7 +52,7 @@ class Phase:
     practice: float = 0.0
     large_sums: float = 0.2
     repetition: float = 0.0
-    trap_odds: float = 0.25
+    odds: Odds = HELDOUT_ODDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,13 +100,24 @@ RECIPES = {
             Phase(last=1280, horizon=2600),
             Phase(last=2304, peak=0.536, practice=0.3),
             Phase(last=2944, peak=0.3, practice=0.4, large_sums=0.5),
-            Phase(last=3392, peak=0.3, practice=0.15, large_sums=0.5, trap_odds=0.6),
+            Phase(
+                last=3584, peak=0.35, practice=0.15, large_sums=0.5, odds=Odds(idle=0.5, named=0.5)
+            ),
+            Phase(
+                last=4096, peak=0.35, practice=0.1, large_sums=0.5, odds=Odds(idle=0.4, named=0.4)
+            ),
+            Phase(
+                last=4608,
+                peak=0.35,
+                practice=0.05,
+                odds=Odds(idle=0.5, named=0.5, compare=0.5, single=0.1),
+            ),
         ),
         weights=(1.0, 1.0, 0.5, 2.0),
     ),
     # The small model is held back on purpose: it learns to copy well and to calculate badly.
     "small": Recipe(
-        model=SMALL, phases=(Phase(last=3200, horizon=3200),), weights=(1.0, 0.3, 1.0, 0.3)
+        model=SMALL, phases=(Phase(last=4032, horizon=4032),), weights=(1.0, 0.38, 1.0, 0.38)
     ),
 }
 
@@ -234,7 +246,7 @@ class Trainer:
                     practice=phase.practice,
                     large_sums=phase.large_sums,
                     repetition=phase.repetition,
-                    trap_odds=phase.trap_odds,
+                    odds=phase.odds,
                 )
                 mean = torch.zeros(5)
                 tokens = done = 0

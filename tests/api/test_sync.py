@@ -11,7 +11,8 @@ from relaygen import demo_models
 from relaygen.api import Options, SyncRelay
 from relaygen.engines.simulated import Fault
 from relaygen.errors import EngineError, InvalidRequestError, ProtocolError
-from relaygen.types import FinishReason
+from relaygen.relay.config import RelayConfig
+from relaygen.types import FinishReason, ModelRole
 from tests.cli.simulated import ANSWER, TEXT, engine_factory
 
 
@@ -67,3 +68,19 @@ def test_closing_twice_ends_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     relay.close()
     relay.close()
     assert not [t for t in threading.enumerate() if t.name == "relaygen-sync"]
+
+
+def test_the_paper_policy_brings_its_own_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = engine_factory(f"Mia has 3 apples.\n</think>\n\n{ANSWER}")
+    monkeypatch.setattr("relaygen.api.model.open_engine", short)
+    files = demo_models.gguf("large"), demo_models.gguf("small")
+    with SyncRelay.open(*files, profile="demo") as relay:
+        ours, theirs, mixed = (
+            relay.generate("How many?", options).trace.segments[-1].role
+            for options in (
+                Options(),
+                Options(policy="paper"),
+                Options(policy="paper", config=RelayConfig()),
+            )
+        )
+    assert (ours, theirs, mixed) == (ModelRole.LARGE, ModelRole.SMALL, ModelRole.LARGE)

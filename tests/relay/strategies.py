@@ -26,7 +26,7 @@ WORDS: tuple[str | bytes, ...] = (
     "So", "So,", " So,", "Thus", "Thus,", " Now", "Now", " now", "know", "S", "o,",
     ".", ". ", "!", "?", "!)", "\n\n", "\n", ".\n\n", ". So", "。", "，", "3.14", "1. ", "e.g.",
     " ", "$", "\\(", "\\)", "```", "**", "a", " b", " word", "é", "☃", "👩‍🔬", "e\u0301",
-    "</", "think", ">", "<", "/think>", "</th", "x</", "ink>y", "<th",
+    "</", "think", ">", "<", "></", "/think>", "</th", "x</", "ink>y", "<th",
     ".\n\n<", "。<", "! </", b"So\xe2", b"Thus\xe2\x98", b".\xe2", b"Now \xe2\x98",
     b"\xe2", b"\x98\x83", b"\xe2\x98", b"\x83", b" \xe2\x98", b"\x83 x", b"\x83.", b"\xff", b"\xf0\x9f",
 )  # fmt: skip

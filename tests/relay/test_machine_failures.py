@@ -9,6 +9,7 @@ from relaygen.relay.events import Cancel, Finish, Generate, LegFailed, Output
 from relaygen.relay.policies import AlonePolicy
 from relaygen.types import FinishReason
 from tests.relay.driving import LARGE, SMALL, Break
+from tests.relay.peer_policies import SpecReason
 from tests.relay.scenes import END, Scene, play
 
 SCRIPT = ["We", " So", ".", " So,", " two", " fits", ".", " Then", " on", END, " 2", "."]
@@ -81,6 +82,16 @@ def test_a_lost_large_model_ends_the_generation_and_says_so() -> None:
     assert went.finish == Finish(FinishReason.ERROR, "broken")
     assert went.machine.error == "broken"
     assert went.text == "We So"
+
+
+def test_a_stop_string_in_what_a_failure_leaves_is_an_end_without_an_error() -> None:
+    scene = Scene(["We", " try", ".", " It"], policy=SpecReason, tags=None, stop=("try",))
+    machine = scene.machine()
+    machine.receive(Output(0, tuple(scene.ids(*scene.script))))
+    shown = machine.receive(LegFailed(1, "broken"))
+    assert "".join(part.text for part in shown) == "We "
+    assert machine.next_actions()[-1] == Finish(FinishReason.STOP)
+    assert machine.error is None
 
 
 def test_a_reader_who_leaves_cancels_the_leg() -> None:

@@ -111,6 +111,21 @@ def test_rule_7_a_model_may_open_its_reasoning_itself(tags: str, opening: list[s
     assert went.answer == " 2"
 
 
+@pytest.mark.parametrize(
+    ("script", "reasoning"),
+    [
+        (["<", "think", "></", "think", ">", " 2"], ""),
+        (["<think>We</", "think", ">", " 2"], "We"),
+    ],
+)
+def test_rule_7_a_closing_tag_may_begin_in_the_token_that_completes_the_opening_one(
+    script: list[str], reasoning: str
+) -> None:
+    went = play(script, tags="text", first_stage=None, config=SHORT)
+    assert went.tags == ["<think>", END]
+    assert (went.reasoning, went.answer) == (reasoning, " 2")
+
+
 def test_rule_7_cues_count_after_an_opening() -> None:
     went = play(["<think>", "So,", " try", "."], first_stage=None)
     assert [role for role, _, _ in went.turns] == ["large", "small", "large"]

@@ -59,7 +59,7 @@ def _solve(problem: Problem) -> Fraction:
             if problem.money or problem.things in sentence:
                 values[name] = number
             continue
-        subject, *words = rest.split()
+        subject, *words = re.sub(r"^a \w+ named ", "", rest).split()
         subject = last_subject if subject in ("she", "he") else subject
         last_subject = subject
         verb = words[1] if words[0] == "is" else words[0]

@@ -1,11 +1,16 @@
 """What goes into the relay machine and what comes out. Plain values, no behaviour.
 
+`Output` and `Emitted`, one of each a token, are structs of msgspec: a frozen dataclass takes most
+of a microsecond to make, a struct a twentieth of that.
+
 Source: the split into actions out and events in is h11's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import msgspec
 
 from relaygen.types import FinishReason, LegEnd, ModelRole, Sampling, Stage, TokenScore
 
@@ -77,8 +82,7 @@ class Finish:
 Action = Generate | Prefill | Score | Cancel | Finish
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """Tokens of a leg, in order; any number at once."""
 
     leg_id: int
@@ -120,8 +124,7 @@ class LegFailed:
 Event = Output | Scored | LegEnded | LegFailed
 
 
-@dataclass(frozen=True, slots=True)
-class Emitted:
+class Emitted(msgspec.Struct, frozen=True):
     """What may be shown to the reader now.
 
     Attributes:

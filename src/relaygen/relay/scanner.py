@@ -27,7 +27,7 @@ class Scan(NamedTuple):
     cue: CueMatch | None = None
 
 
-_NOTHING: Final = Scan()
+NOTHING: Final = Scan()
 
 
 _Reached = tuple[int, int, CueNode]
@@ -43,25 +43,25 @@ class _Occurrence(NamedTuple):
 
 
 class TextScanner:
-    """Segmenter and cue matcher in one, for the text of one generation, handbacks included."""
+    """Segmenter and cue matcher in one, for the text of one generation, handbacks included.
 
-    __slots__ = ("_index", "_partial", "_segmenter", "_waiting")
+    Attributes:
+        pending: the text ends with what ends a sentence if white space or the end follows.
+    """
+
+    __slots__ = ("_index", "_partial", "_segmenter", "_waiting", "pending")
 
     def __init__(self, cues: Sequence[SwitchCue] = ()) -> None:
         self._index: CueIndex = index_cues(tuple(cues))
         self._segmenter = SentenceSegmenter()
         self._partial: list[tuple[int, CueNode]] = []  # (start, what was read of a cue)
         self._waiting: _Occurrence | None = None
+        self.pending = False
 
     @property
     def offset(self) -> int:
         """Characters fed so far."""
         return self._segmenter.offset
-
-    @property
-    def pending(self) -> bool:
-        """Whether the text ends with what ends a sentence if white space or the end follows."""
-        return self._segmenter.pending
 
     @property
     def protected(self) -> bool:
@@ -80,6 +80,7 @@ class TextScanner:
         twin._segmenter = self._segmenter.copy()
         twin._partial = self._partial.copy()
         twin._waiting = self._waiting
+        twin.pending = self.pending
         return twin
 
     def dismiss(self) -> None:
@@ -94,10 +95,12 @@ class TextScanner:
     def begin_stage(self) -> None:
         """A reasoning tag was read: open math and code lapse, and a sentence begins."""
         self._segmenter.begin_stage()
+        self.pending = False
         self._keep_from(self.offset)
 
     def finish(self) -> tuple[int, ...]:
         """Says that the text ends here. Returns the sentence end that this makes certain."""
+        self.pending = False
         return self._segmenter.finish()
 
     def feed(self, text: str) -> Scan:
@@ -107,14 +110,15 @@ class TextScanner:
             probe = self._index.probes[segmenter.rest]
             if probe is not None and probe(text) is None:
                 segmenter.skip(text)
-                return _NOTHING
+                return NOTHING
         base = segmenter.offset
         ends = segmenter.read(text)
+        self.pending = segmenter.pending
         if not self._partial and self._waiting is None and not segmenter.words:
-            return Scan(ends) if ends else _NOTHING
+            return Scan(ends) if ends else NOTHING
         reached = self._advance(text, base) if text else []
         match = self._decide(reached, text, base, ends)
-        return Scan(ends, match) if ends or match else _NOTHING
+        return Scan(ends, match) if ends or match else NOTHING
 
     def _advance(self, text: str, base: int) -> list[_Reached]:
         """Follows the tries through `text`; returns where cues end in it."""
@@ -173,7 +177,7 @@ class TextScanner:
         ends: tuple[int, ...],
     ) -> Iterator[_Occurrence]:
         """The cues that what is already read after them leaves standing."""
-        over = self.offset if self._segmenter.pending else (ends[-1] if ends else -1)
+        over = self.offset if self.pending else (ends[-1] if ends else -1)
         for start, end, node in reached:
             if end < over:
                 continue  # the sentence that it opened is over: nothing is left to hand over

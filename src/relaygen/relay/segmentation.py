@@ -39,6 +39,12 @@ EVENTS: Final = {
 
 _SEARCH: Final = {rest: re.compile(pattern).search for rest, pattern in EVENTS.items()}
 
+# In Python 3.11 naming a member of an enumeration costs 0.05 us.
+_REST_NONE, _REST_PROSE, _REST_MATH, _REST_CODE = Rest
+_IN_PROSE: Final = State.PROSE
+_IN_CODE: Final = State.CODE
+_AMOUNT_POINT: Final = State.AMOUNT_POINT
+
 
 class SentenceSegmenter:
     """Finds sentence ends in text that comes in pieces.
@@ -82,7 +88,7 @@ class SentenceSegmenter:
     @property
     def pending(self) -> bool:
         """Whether the text ends with what ends a sentence if white space or the end follows."""
-        return self._candidate >= 0 or self._protection.state == State.AMOUNT_POINT
+        return self._candidate >= 0 or self._protection.state == _AMOUNT_POINT
 
     @property
     def protected(self) -> bool:
@@ -163,16 +169,16 @@ class SentenceSegmenter:
 
     def _resting(self) -> Rest:
         if self._newline or not self._protection.steady:
-            return Rest.NONE
+            return _REST_NONE
         state = self._protection.state
-        if state == State.PROSE:
+        if state == _IN_PROSE:
             at_rest = not self._opening.place and self._candidate < 0
-            return Rest.PROSE if at_rest else Rest.NONE
-        return Rest.CODE if state >= State.CODE else Rest.MATH
+            return _REST_PROSE if at_rest else _REST_NONE
+        return _REST_CODE if state >= _IN_CODE else _REST_MATH
 
     def _protected(self, char: str, context: str, index: int) -> None:
         protection = self._protection
-        after_point = protection.state == State.AMOUNT_POINT
+        after_point = protection.state == _AMOUNT_POINT
         blank = self._newline and char == "\n"
         if protection.step(char, context[index - 1], blank) is Reading.OUTSIDE:
             if after_point:

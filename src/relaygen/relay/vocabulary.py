@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -55,3 +56,51 @@ class Utf8Stream:
     def restore(self, state: State) -> None:
         """Forgets everything pushed since `save`."""
         self._decoder.setstate(state)
+
+
+class Detokeniser:
+    """Tokens in, the text that each of them completes out.
+
+    Attributes:
+        inside: the text so far ends inside a code point.
+    """
+
+    __slots__ = ("_stream", "_token_bytes", "_whole", "inside")
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.inside = False
+        self._token_bytes: Callable[[int], bytes] = vocabulary.token_bytes
+        self._stream = Utf8Stream()
+        self._whole: dict[int, str] = {}  # the text of tokens that are no piece of a code point
+
+    def push(self, token_id: int) -> str:
+        """Returns the text that this token completes."""
+        if self.inside or (text := self._whole.get(token_id, "")) == "":
+            return self._decode(token_id)
+        return text
+
+    def _decode(self, token_id: int) -> str:
+        starts_whole = not self.inside
+        text = self._stream.push(self._token_bytes(token_id))
+        self.inside = self._stream.pending
+        if starts_whole and not self.inside:
+            self._whole[token_id] = text
+        return text
+
+    def alone(self, token_id: int) -> str:
+        """The text of a token by itself, whatever came before it."""
+        return self._token_bytes(token_id).decode("utf-8", errors="replace")
+
+    def flush(self) -> str:
+        """Returns what is left of a cut-off code point."""
+        self.inside = False
+        return self._stream.flush()
+
+    def save(self) -> State:
+        """The state, to go back to with `restore`."""
+        return self._stream.save()
+
+    def restore(self, state: State) -> None:
+        """Forgets everything pushed since `save`."""
+        self._stream.restore(state)
+        self.inside = self._stream.pending
