@@ -26,6 +26,7 @@ class StandIn:
         asked: bodies of the requests for completions.
         paths: of all requests.
         key: the API key that it wants.
+        models: their names.
         made: the generation to recite, by policy.
         extension: whether its chunks have the field ``relaygen``.
         figures: what stands in that field of the last chunk, instead of the trace.
@@ -38,6 +39,7 @@ class StandIn:
         self.asked: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.key: str | None = None
+        self.models = ["tiny", "tiny:large", "tiny:small", "tiny-2"]
         self.made = {policy: generation(policy) for policy in ("relay", "large", "small")}
         self.extension = True
         self.figures: dict[str, Any] | None = None
@@ -56,7 +58,7 @@ class StandIn:
             self.paths.append(request.url.path)
             if refusal := self._refusal(request):
                 return refusal
-            return JSONResponse({"object": "list", "data": [{"id": "tiny"}, {"id": "tiny-2"}]})
+            return JSONResponse({"object": "list", "data": [{"id": n} for n in self.models]})
 
         async def completions(request: Request) -> Response:
             self.paths.append(request.url.path)
@@ -113,9 +115,9 @@ class StandIn:
                     delta["reasoning_content"] = delta[key]
                 place = {"role": segment["role"], "stage": segment["stage"], "segment": number}
                 yield self._chunk(delta, place)
-        yield self._chunk({}, None, finish_reason="stop")
-        last = {"choices": [], "usage": made["usage"]}
-        yield {**last, "relaygen": self.figures or made["trace"]} if self.extension else last
+        told = {"relaygen": self.figures or made["trace"]} if self.extension else {}
+        yield {**self._chunk({}, None, finish_reason="stop"), **told}
+        yield {"choices": [], "usage": made["usage"]}
 
     def _chunk(self, delta: dict[str, Any], place: Any, **more: Any) -> dict[str, Any]:
         chunk = {"choices": [{"index": 0, "delta": delta, **more}]}

@@ -170,7 +170,7 @@ async def _run(folder: Path, *, streams: int, at_once: int) -> None:
         assert outcome.finish_reason == "stop"
         assert f"{outcome.reasoning}</think>{outcome.answer}" == reference.text(question)
     failovers = sum(outcome.failovers for _, outcome in outcomes)
-    print(  # noqa: T201
+    print(
         f"{streams} streams, {at_once} at once: all exact; {kills} replicas killed, "
         f"{failovers} legs continued elsewhere"
     )

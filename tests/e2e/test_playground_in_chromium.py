@@ -147,7 +147,7 @@ def test_stop_ends_the_stream_on_both_sides(watch: Any, gateway: StandIn) -> Non
     assert page.locator("tbody tr").last.inner_text().split("\t")[1] == "stopped"
     assert page.locator(".state").nth(1).inner_text() == "not asked"
     assert page.get_by_role("button", name="Ask", exact=True).is_enabled()
-    page.wait_for_function("document.activeElement.id === 'send'")
+    page.locator("#send:focus").wait_for()
     assert len(gateway.asked) == 1
     gateway.stalls = False
     _ask(page)
@@ -170,11 +170,11 @@ def test_key_is_asked_for_and_kept_only_on_request(watch: Any, gateway: StandIn)
     _says(page, "wants an API key")
     page.get_by_label("API key").fill("sk-secret")
     page.get_by_label("Question").fill(QUESTION)
-    page.wait_for_function("document.getElementById('model').options.length === 2")
+    page.locator("#model option").nth(1).wait_for(state="attached")
     assert page.evaluate("[sessionStorage.length, localStorage.length]") == [0, 0]
     page.get_by_label("Keep the key").check()
     page.reload()
-    page.wait_for_function("document.getElementById('model').options.length === 2")
+    page.locator("#model option").nth(1).wait_for(state="attached")
     _ask(page)
     _says(page, "Done")
     page.get_by_text("Settings").click()
@@ -208,7 +208,7 @@ def test_keyboard_alone_is_enough(watch: Any, gateway: StandIn) -> None:
         page.keyboard.press("Tab")
     assert page.locator(":focus").inner_text() == "Ask"
     page.keyboard.press("Enter")
-    page.wait_for_function("document.getElementById('status').textContent === 'Done.'")
+    _says(page, "Done")
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     page.locator("article").nth(2).wait_for()

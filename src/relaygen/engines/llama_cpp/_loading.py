@@ -68,7 +68,7 @@ def load(library: Library, gguf: GGUFFile, options: ModelOptions) -> Loaded:
                     f"{library.version} keeps that setting is unknown; leave it out"
                 )
             flash = None
-        _log.forget()
+        _log.capture(api)
         context = api.init_from_model(model, params)
         if not context:
             raise ModelLoadError(
@@ -125,7 +125,7 @@ def _load_weights(library: Library, gguf: GGUFFile, options: ModelOptions) -> Ha
     params = api.model_default_params()
     if options.gpu_layers is not None:
         params.n_gpu_layers = options.gpu_layers
-    _log.forget()
+    _log.capture(api)
     model = api.model_load_from_file(os.fsencode(gguf.path), params)
     if not model:
         raise ModelLoadError(

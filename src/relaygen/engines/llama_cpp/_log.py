@@ -33,18 +33,17 @@ _callback = LogCallback(_receive)
 
 
 def capture(api: Api) -> None:
-    """Takes over llama.cpp's log, which is one for the whole process."""
+    """Takes over llama.cpp's log, and forgets what it said before.
+
+    The log is one for the whole process: whoever else uses the library here may have taken it.
+    """
     api.log_set(ctypes.cast(_callback, ctypes.c_void_p), None)
+    _kept.clear()
 
 
 def release(api: Api) -> None:
     """Gives the log back before the interpreter goes: C code must not call into Python after it."""
     api.log_set(None, None)
-
-
-def forget() -> None:
-    """Drops the lines kept so far, before a call whose own complaints matter."""
-    _kept.clear()
 
 
 def last_complaint() -> str:

@@ -123,7 +123,9 @@ function busy(on) {
 
 async function listModels() {
   try {
-    const names = await models(field("key").value.trim());
+    const all = await models(field("key").value.trim());
+    // "pair:large" is the pair "pair" under a policy, which has a control of its own.
+    const names = all.filter((name) => !all.includes(name.replace(/:[^:]*$/, "")) || !name.includes(":"));
     field("model").replaceChildren(...names.map((name) => make("option", { value: name }, name)));
     say(names.length ? "" : "The server has no model.", !names.length);
   } catch (error) {

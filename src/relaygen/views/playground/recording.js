@@ -6,6 +6,7 @@
 /** One generation that is being written. */
 export class Recording {
   #began = 0;
+  #concluded = false; // the gateway's trace is there
   #place = null; // the gateway's number of the segment that is being written
 
   constructor(policy, run) {
@@ -23,7 +24,7 @@ export class Recording {
 
   /** Lets the time go on while nothing comes. */
   tick() {
-    this.generation.trace.wall_s = this.#now;
+    if (!this.#concluded) this.generation.trace.wall_s = this.#now;
   }
 
   get #now() {
@@ -62,6 +63,7 @@ export class Recording {
     const { trace } = this.generation;
     if (Array.isArray(told.segments)) {
       this.generation.trace = { ...trace, ...told };
+      this.#concluded = true;
       return;
     }
     for (const name of ["policy", "utilisation", "handoffs", "failovers", "handoffs_left_out", "overrun_tokens"]) {

@@ -1,0 +1,108 @@
+"""From settings to a service: real servers on loopback, and everything that may be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from relaygen import demo_models
+from relaygen.api import Options
+from relaygen.engines.simulated.server import SimulatedServer, storyteller
+from relaygen.errors import (
+    EngineUnavailableError,
+    InvalidRequestError,
+    RelayGenError,
+    SettingsError,
+    TokenizerMismatchError,
+)
+from relaygen.gateway.assembly import gateway_settings, open_service, relay_config
+from relaygen.settings import Settings, load
+from relaygen.tokens import Tokenizer
+
+TOKENIZER = demo_models.hf_folder("large")
+
+
+@asynccontextmanager
+async def served(*, tokenizer: Tokenizer | None) -> AsyncIterator[str]:
+    async with SimulatedServer(storyteller("vllm", tokenizer=tokenizer, sentences=6)) as server:
+        yield server.url
+
+
+def settings(large: str, small: str, **relay: Any) -> Settings:
+    told = {"tokenizer": TOKENIZER, "profile": "demo"} | relay
+    pools = {"large": {"replicas": [large]}, "small": {"replicas": [small]}}
+    return load(None, pools | {"relay": {k: v for k, v in told.items() if v is not None}})
+
+
+async def test_two_pools_of_servers_are_one_relay() -> None:
+    tokenizer = Tokenizer.load(TOKENIZER)
+    async with served(tokenizer=tokenizer) as large, served(tokenizer=tokenizer) as small:
+        async with open_service(settings(large, small, max_queue_for_handoff=4)) as service:
+            assert service.ready() is None
+            result = await service.relay.generate("How many?", Options(seed=1))
+    assert result.trace.handoffs > 0
+    assert result.answer.strip().startswith("The answer is")
+
+
+async def test_a_server_with_another_tokenizer_is_refused() -> None:
+    own = Tokenizer.load(TOKENIZER)
+    async with served(tokenizer=own) as large, served(tokenizer=None) as small:
+        with pytest.raises(TokenizerMismatchError, match="is not that of the model on"):
+            async with open_service(settings(large, small)):
+                pass
+
+
+async def test_a_server_that_is_not_there_is_named() -> None:
+    async with served(tokenizer=Tokenizer.load(TOKENIZER)) as large:
+        with pytest.raises(EngineUnavailableError, match="127.0.0.1:9"):
+            async with open_service(settings(large, "http://127.0.0.1:9")):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("relay", "says"),
+    [
+        ({"tokenizer": None}, "relay.tokenizer is missing"),
+        ({"limits": {"max_smal_tokens": 3}}, "there is no such limit; known are"),
+        ({"limits": {"max_small_tokens": 0}}, "it must be at least 1"),
+        ({"limits": {"answer_role": "medium"}}, "relay.limits"),
+        ({"profile": "nonsense"}, "nonsense"),
+    ],
+)
+async def test_settings_that_cannot_be_are_refused(relay: dict[str, Any], says: str) -> None:
+    with pytest.raises(RelayGenError, match=says):
+        async with open_service(settings("http://127.0.0.1:9", "http://127.0.0.1:9", **relay)):
+            pass
+
+
+async def test_a_key_that_is_not_in_the_environment_is_named() -> None:
+    given = settings("http://127.0.0.1:9", "http://127.0.0.1:9")
+    large = given.large.model_copy(update={"api_key_env": "RELAYGEN_TEST_NO_SUCH_KEY"})
+    with pytest.raises(SettingsError, match="RELAYGEN_TEST_NO_SUCH_KEY, and it is not set"):
+        async with open_service(given.model_copy(update={"large": large})):
+            pass
+
+
+def test_limits_reach_the_relay_and_the_door() -> None:
+    given = load(
+        None,
+        {
+            "large": {"gguf": "l.gguf"},
+            "small": {"gguf": "s.gguf"},
+            "relay": {"limits": {"max_small_tokens": 7, "answer_role": "large"}, "read_ahead": 8},
+            "server": {"max_streams": 3, "drain_s": 1},
+            "keys": [{"name": "a", "hash": "sha256:" + "0" * 64, "concurrency": 2}],
+        },
+    )
+    config = relay_config(given)
+    assert (config.max_small_tokens, config.answer_role, config.read_ahead) == (7, "large", 8)
+    door = gateway_settings(given)
+    assert (door.max_streams, door.drain_s, door.keys[0].concurrency) == (3, 1.0, 2)
+    assert door.playground
+
+
+def test_the_error_of_a_bad_limit_is_not_a_bad_request() -> None:
+    assert not issubclass(SettingsError, InvalidRequestError)
