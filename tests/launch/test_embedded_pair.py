@@ -19,15 +19,23 @@ from relaygen.demo_models.grading import is_right
 
 from .conftest import until_gone
 
-VLLM_PYTHON = os.environ.get("RELAYGEN_TEST_VLLM_PYTHON", "")
+_INSTALLED = Path(__file__).parents[2] / ".venv-vllm" / "bin" / "python"
+VLLM_PYTHON = os.environ.get("RELAYGEN_TEST_VLLM_PYTHON") or (
+    str(_INSTALLED) if _INSTALLED.exists() else ""
+)
+APPLES = {
+    "type": "json_schema",
+    "json_schema": {"name": "unit", "schema": {"enum": ["apples", "boxes"]}},
+}
 READY_S = 900  # vLLM takes minutes on a busy machine
 
 
-def ask(url: str, question: str) -> dict[str, Any]:
+def ask(url: str, question: str, **fields: Any) -> dict[str, Any]:
     body = {
         "model": "relay",
         "messages": [{"role": "user", "content": question}],
         "temperature": 0,
+        **fields,
     }
     request = urllib.request.Request(
         f"{url}/v1/chat/completions",
@@ -50,7 +58,7 @@ def children_of(pid: int) -> list[int]:
         (),
         pytest.param(
             ("--engine", "vllm", "--python", VLLM_PYTHON),
-            marks=pytest.mark.skipif(not VLLM_PYTHON, reason="set RELAYGEN_TEST_VLLM_PYTHON"),
+            marks=pytest.mark.skipif(not VLLM_PYTHON, reason="vLLM is not installed"),
         ),
     ],
     ids=["llama.cpp", "vllm"],
@@ -76,6 +84,8 @@ async def test_a_launch_answers_and_ends(engine: tuple[str, ...]) -> None:
     answer = await asyncio.to_thread(ask, url, problem.question)
     assert is_right(problem.answer, answer["choices"][0]["message"]["content"])
     assert answer["choices"][0]["relaygen"]["handoffs"] > 0
+    answer = await asyncio.to_thread(ask, url, problem.question, response_format=APPLES)
+    assert json.loads(answer["choices"][0]["message"]["content"]) in ("apples", "boxes")
     launch.send_signal(signal.SIGINT)
     async with asyncio.timeout(90):
         assert await launch.wait() == 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from relaygen.api.constraint import Constraint
+from relaygen.engines.constraint import Constraint
 from relaygen.relay.config import RelayConfig
 from relaygen.relay.cues import SwitchCue
 from relaygen.types import ModelRole, Sampling
@@ -33,6 +33,8 @@ class Options:
         add_generation_prompt: end the prompt with the opening of the assistant's next turn.
         continue_final_message: the model goes on inside the last message instead.
         constraint: the form that the answer must have; only engines that can enforce it take one.
+        stream_form: pass an answer under a constraint on while it is written; a failure then ends it
+            (`FormLostError`). Otherwise it is held back, and begun anew, until it is whole.
         choice_index: which of several generations from one prompt this is; enters the seeds.
         generation_id: keeps sequences apart in the engines' caches; turns of one chat share one.
     """
@@ -52,5 +54,6 @@ class Options:
     add_generation_prompt: bool = True
     continue_final_message: bool = False
     constraint: Constraint | None = None
+    stream_form: bool = False
     choice_index: int = 0
     generation_id: str = ""

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from relaygen import profiles
-from relaygen.api.constraint import constrained
+from relaygen.api.forming import SHARED_ANSWERS, engines_under_form, policy_under_form
 from relaygen.api.model import Model, load_tokenizer, open_model
 from relaygen.api.options import Options
 from relaygen.api.pairing import Match, close_now, match
@@ -29,8 +29,6 @@ from relaygen.relay.profile import CueProfile
 from relaygen.runner import RelayRun, Result
 from relaygen.types import FinishReason, ModelRole, Sampling, Stage
 
-_SHARED_ANSWERS = ("relay", "random", "paper")
-"""Policies under which either model may write the answer; the others name their one writer."""
 _STAGES = {FirstStage.REASONING: Stage.REASONING, FirstStage.ANSWER: Stage.ANSWER}
 
 
@@ -195,40 +193,34 @@ class Relay:
 
     def run(self, prompt: PromptTokens, options: Options) -> RelayRun:
         """The machine and engines of one generation, for callers that have a prompt already."""
+        wanted = policy_under_form(options, tagged=self.encoder.reasoning is not None)
         config = options.config or (
-            RelayConfig.paper_faithful() if options.policy == "paper" else self.config
+            RelayConfig.paper_faithful() if wanted == "paper" else self.config
         )
         structured = options.tools or options.constraint
-        if structured and config.answer_role is None and options.policy in _SHARED_ANSWERS:
+        if structured and config.answer_role is None and wanted in SHARED_ANSWERS:
             config = replace(config, answer_role=ModelRole.LARGE)
         cues = options.cues
         if cues is None:
             cues = self.profile.cues if self.profile else ()
-        if options.policy in ("relay", "paper") and not cues:
+        if wanted in ("relay", "paper") and not cues:
             raise CueProfileError(
                 "there are no cues to switch at: name a profile "
                 f"({', '.join(profiles.available())}, or a file), give cues, or use policy 'large'"
             )
         policy = make_policy(
-            options.policy,
+            wanted,
             cues,
             config,
             seed=options.seed or 0,
             handoff_share=options.handoff_share,
         )
-        machine = RelayMachine(
-            self._generation(prompt, options),
-            self.models[ModelRole.LARGE].tokenizer,
-            policy,
-            config,
-        )
+        generation = self._generation(prompt, options)
+        tokenizer = self.models[ModelRole.LARGE].tokenizer
         engines = {role: model.engine for role, model in self.models.items()}
-        if options.constraint is not None:
-            for role in _answering(options.policy, config):
-                engines[role] = constrained(engines[role], options.constraint, role)
         return RelayRun(
-            machine,
-            engines,
+            RelayMachine(generation, tokenizer, policy, config),
+            engines_under_form(engines, options, wanted, config, generation, tokenizer),
             generation_id=options.generation_id,
             small_busy=self.small_busy,
         )
@@ -303,12 +295,3 @@ class Relay:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-
-def _answering(policy: str, config: RelayConfig) -> tuple[ModelRole, ...]:
-    """The roles that may write the answer; the large one takes over from a small one that fails."""
-    if policy not in _SHARED_ANSWERS:
-        return (ModelRole(policy),)
-    if config.answer_role is ModelRole.LARGE:
-        return (ModelRole.LARGE,)
-    return (ModelRole.LARGE, ModelRole.SMALL)

@@ -21,6 +21,7 @@ _TABLE: tuple[tuple[type[RelayGenError], int, str, str | None], ...] = (
     (errors.ChatTemplateError, 400, INVALID, "chat_template_error"),
     (errors.CueProfileError, 400, INVALID, "cue_profile_error"),
     (errors.EngineUnavailableError, 503, SERVER, "engine_unavailable"),
+    (errors.FormLostError, 502, SERVER, "upstream_lost_in_structured_output"),
     (errors.EngineProtocolError, 502, SERVER, "engine_protocol_error"),
     (errors.EngineError, 502, SERVER, "engine_error"),
     (errors.ModelLoadError, 503, SERVER, "model_unavailable"),

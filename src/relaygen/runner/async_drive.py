@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
 from relaygen.engines.base import Engine
-from relaygen.errors import ContextLengthError, EngineError, InvalidRequestError
+from relaygen.errors import ContextLengthError, EngineError, FormLostError, InvalidRequestError
 from relaygen.relay.events import (
     Emitted,
     Event,
@@ -37,6 +37,7 @@ async def drive(
 
     Raises:
         InvalidRequestError: an engine refused a leg; nothing it could do would change that.
+        FormLostError: whoever went on would write another form after half of one.
     """
     legs = _Legs(machine, engines, recorder, generation_id, retries)
     try:
@@ -115,6 +116,8 @@ class _Legs:
         except ContextLengthError as error:
             yield full_context(action, error)
             return
+        except FormLostError:
+            raise
         except EngineError as error:
             failure = error
         yield self._retries.failed(action.leg_id, failure)

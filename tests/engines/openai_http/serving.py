@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from relaygen.engines.base import EngineOutput, GenerateRequest
+from relaygen.engines.base import Engine, EngineOutput, GenerateRequest
 from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine
 from relaygen.engines.simulated import ByteVocabulary, ScriptedModel, SimulatedEngine
 from relaygen.engines.simulated.models import TokenModel
@@ -60,7 +60,7 @@ def leg(**fields: Any) -> GenerateRequest:
     )
 
 
-async def outputs_of(engine: OpenAIHTTPEngine, request: GenerateRequest) -> list[EngineOutput]:
+async def outputs_of(engine: Engine, request: GenerateRequest) -> list[EngineOutput]:
     async with asyncio.timeout(60):
         return [output async for output in engine.generate(request)]
 

@@ -16,6 +16,7 @@ import msgspec
 from relaygen.engines.openai_http.deadlines import too_late
 from relaygen.engines.openai_http.options import HTTPOptions
 from relaygen.engines.openai_http.refusals import refusal
+from relaygen.engines.openai_http.session import new_session
 from relaygen.errors import (
     EngineError,
     EngineProtocolError,
@@ -211,7 +212,7 @@ class Client:
         if self.closed:
             raise self._was_closed()
         if self._session is None:
-            self._session = self._new_session(keep=True)
+            self._session = new_session(self.options, keep=True)
         try:
             return await self._session.request(method, url, data=data, allow_redirects=False)
         except aiohttp.ClientConnectorError:
@@ -226,25 +227,8 @@ class Client:
             if begun or self.closed:
                 raise
         if self._fresh is None:
-            self._fresh = self._new_session(keep=False)
+            self._fresh = new_session(self.options, keep=False)
         return await self._fresh.request(method, url, data=data, allow_redirects=False)
-
-    def _new_session(self, *, keep: bool) -> aiohttp.ClientSession:
-        headers = {
-            "Content-Type": "application/json",
-            "Accept-Encoding": "identity",  # nothing to unpack, and nothing that unpacks to more
-            **self.options.headers,
-        }
-        if self.options.api_key is not None:
-            headers["Authorization"] = f"Bearer {self.options.api_key}"
-        kept = {"keepalive_timeout": self.options.idle_s} if keep else {"force_close": True}
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, **kept),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.options.connect_s),
-            headers=headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-        )
 
     @asynccontextmanager
     async def _errors(self, call: Call) -> AsyncIterator[None]:

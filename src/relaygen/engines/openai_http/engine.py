@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Self
 
-from relaygen.engines.base import Capabilities, EngineOutput, GenerateRequest, check_request
+from relaygen.engines.base import (
+    Capabilities,
+    Engine,
+    EngineOutput,
+    GenerateRequest,
+    check_request,
+)
+from relaygen.engines.constraint import ConstrainedView, Constraint, ConstraintKind
 from relaygen.engines.inline import check_score
 from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects import DIALECTS, Served, TextTokenizer
@@ -127,18 +135,52 @@ class OpenAIHTTPEngine:
         """See `Engine.capabilities`."""
         return self._capabilities
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[EngineOutput]:
+    def constraint_kinds(self) -> frozenset[ConstraintKind]:
+        """The kinds of form that a server of this dialect can hold its output to."""
+        return self._dialect.constraint_kinds
+
+    def constrained(self, constraint: Constraint) -> Engine:
+        """This engine, with every leg held to a form; what the server refuses, a leg raises.
+
+        Raises:
+            InvalidRequestError: the dialect has no words for a form of this kind.
+        """
+        if constraint.kind not in self._dialect.constraint_kinds:
+            raise InvalidRequestError(
+                f"a server that speaks {self.dialect} cannot be asked for {constraint.kind}",
+                param=constraint.param,
+            )
+        return ConstrainedView(self, partial(self._write_form, constraint))
+
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[EngineOutput]:
         """See `Engine.generate`."""
+        return self._write(request)
+
+    async def _write(
+        self, request: GenerateRequest, constraint: Constraint | None = None
+    ) -> AsyncGenerator[EngineOutput]:
         check_request(request, self._capabilities)
         self._check_open()
         room = self._capabilities.context_tokens - len(request.prompt)
         if request.max_tokens > room:
             request = replace(request, max_tokens=room)
-        leg = self._dialect.leg(request)
+        leg = self._dialect.leg(request, constraint)
         outputs = write_leg(self._client, leg, request, self._capabilities.vocab_size)
         async with aclosing(outputs):
             async for output in outputs:
                 yield output
+
+    async def _write_form(
+        self, constraint: Constraint, request: GenerateRequest
+    ) -> AsyncGenerator[EngineOutput]:
+        """Servers do not say which of a client's fields it is that they refuse."""
+        try:
+            async with aclosing(self._write(request, constraint)) as outputs:
+                async for output in outputs:
+                    yield output
+        except InvalidRequestError as error:
+            error.param = error.param or constraint.param
+            raise
 
     async def prefill(self, token_ids: Sequence[int], generation_id: str = "") -> None:
         """See `Engine.prefill`."""

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import asdict
+from functools import partial
 from random import Random
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from relaygen.engines.base import (
     Capabilities,
@@ -16,9 +17,15 @@ from relaygen.engines.base import (
     GenerateRequest,
     check_request,
 )
+from relaygen.engines.constraint import (
+    ConstrainedEngine,
+    ConstrainedView,
+    Constraint,
+    ConstraintKind,
+)
 from relaygen.engines.pool.capabilities import weakest
 from relaygen.engines.pool.checks import Checks
-from relaygen.engines.pool.constrained import ConstrainedPool, HoldsToForm, common_kinds
+from relaygen.engines.pool.constrained import common_kinds
 from relaygen.engines.pool.counts import PoolCounts, PoolLoad, Tally
 from relaygen.engines.pool.deadlines import LegDeadlineError, timed
 from relaygen.engines.pool.homes import Homes
@@ -119,11 +126,11 @@ class PoolEngine:
             **asdict(self._tally),
         )
 
-    def constraint_kinds(self) -> frozenset[str]:
+    def constraint_kinds(self) -> frozenset[ConstraintKind]:
         """The kinds of form that every replica can hold its output to."""
         return self._kinds
 
-    def constrained(self, constraint: Any) -> Engine:
+    def constrained(self, constraint: Constraint) -> Engine:
         """This pool, with every leg held to a form; health, limits and places are the same.
 
         Raises:
@@ -132,9 +139,9 @@ class PoolEngine:
         views = {
             name: engine.constrained(constraint)
             for name, engine in self._engines.items()
-            if isinstance(engine, HoldsToForm)
+            if isinstance(engine, ConstrainedEngine)
         }
-        return ConstrainedPool(self, self._write, views)
+        return ConstrainedView(self, partial(self._write, engines=views))
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[EngineOutput]:
         """See `Engine.generate` and this class."""

@@ -97,6 +97,12 @@ class SimulatedEngine:
         """See `Engine.generate`."""
         return stream(self, request) if self._capabilities.inline else self._write(request)
 
+    def generate_as(
+        self, model: TokenModel, request: GenerateRequest
+    ) -> AsyncGenerator[EngineOutput]:
+        """Does what `generate` does, with another model of the same vocabulary for this leg."""
+        return self._write(request, model)
+
     def submit(self, request: GenerateRequest, sink: Sink) -> Leg:
         """See `InlineEngine.submit`."""
         check_request(request, self._capabilities)
@@ -141,13 +147,15 @@ class SimulatedEngine:
             self._thread = LegThread("simulated-engine")
         return self._thread
 
-    async def _write(self, request: GenerateRequest) -> AsyncGenerator[EngineOutput]:
+    async def _write(
+        self, request: GenerateRequest, model: TokenModel | None = None
+    ) -> AsyncGenerator[EngineOutput]:
         check_request(request, self._capabilities)
         self._check_open()
         held: list[EngineOutput] = []
         self.counters.active_legs += 1
         try:
-            async with aclosing(self._one_by_one(request)) as outputs:
+            async with aclosing(self._one_by_one(request, model)) as outputs:
                 async for output in outputs:
                     held.append(output)
                     if len(held) == self._chunk_tokens or output.end is not None:
@@ -160,7 +168,9 @@ class SimulatedEngine:
         finally:
             self.counters.active_legs -= 1
 
-    async def _one_by_one(self, request: GenerateRequest) -> AsyncGenerator[EngineOutput]:
+    async def _one_by_one(
+        self, request: GenerateRequest, model: TokenModel | None
+    ) -> AsyncGenerator[EngineOutput]:
         fault = self._next_fault()
         origin = self._origin(request)
         sampler = Sampler(request.sampling, request.prompt[origin:])
@@ -168,7 +178,7 @@ class SimulatedEngine:
         await self._pause(self._latency.request_ms)
         evaluated: int | None = await self._read(request.prompt, request.generation_id)
         prefix = list(request.prompt)
-        model = self._started(prefix)
+        model = model or self._started(prefix)
         limit = min(request.max_tokens, self._capabilities.context_tokens - len(prefix))
         for count in range(1, limit + 1):
             if fault is not None and fault.after == count - 1:

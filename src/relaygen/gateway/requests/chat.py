@@ -49,7 +49,7 @@ def read_chat(request: ChatRequest, service: Service) -> AskedChat:
         raise unsupported("modalities", "these models write text only; send ['text']")
     options = relay_options(request, service)
     tools = tools_of(request, service)
-    form = _form(request, service)
+    form = _form(request)
     if form is not None and tools.constraint is not None:
         raise refused("response_format", "response_format and a forced tool_choice exclude another")
     messages = template_messages(
@@ -58,6 +58,12 @@ def read_chat(request: ChatRequest, service: Service) -> AskedChat:
         history=service.call_history,
     )
     continued = _continued(request)
+    if continued and (form or tools.constraint):
+        raise refused(
+            "continue_final_message",
+            "continue_final_message asks for the rest of an answer, and only a whole one can be "
+            "held to a form; leave it out",
+        )
     options = replace(
         options,
         max_tokens=_max_tokens(request),
@@ -71,6 +77,7 @@ def read_chat(request: ChatRequest, service: Service) -> AskedChat:
         add_generation_prompt=not continued and request.add_generation_prompt is not False,
         continue_final_message=continued,
         constraint=form or tools.constraint,
+        stream_form=bool(request.stream),
     )
     return AskedChat(
         prompt=service.relay.prompt(messages, options),
@@ -122,7 +129,7 @@ def _continued(request: ChatRequest) -> bool:
     return True
 
 
-def _form(request: ChatRequest, service: Service) -> Constraint | None:
+def _form(request: ChatRequest) -> Constraint | None:
     wanted = request.response_format
     if wanted is None or wanted.type == "text":
         return None
@@ -135,10 +142,7 @@ def _form(request: ChatRequest, service: Service) -> Constraint | None:
                 code="missing_required_parameter",
             )
         schema = wanted.json_schema.schema
-    tags = service.relay.reasoning_tags
-    return Constraint(
-        kind=ConstraintKind(wanted.type), schema=schema, starts_after=tags[1] if tags else None
-    )
+    return Constraint(kind=ConstraintKind(wanted.type), schema=schema)
 
 
 def _template_variables(request: ChatRequest, service: Service) -> dict[str, Any]:

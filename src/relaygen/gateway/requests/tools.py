@@ -69,7 +69,7 @@ def tools_of(request: ChatRequest, service: Service) -> Tools:
     for tool in shown:  # what was not said is not shown either
         tool["function"] = {k: v for k, v in tool["function"].items() if v is not None}
         tool.setdefault("type", "function")
-    return Tools(shown=shown, known=known, constraint=_forced(request, service, known))
+    return Tools(shown=shown, known=known, constraint=_forced(request, known))
 
 
 def _check_tools(tools: list[ToolSpec]) -> None:
@@ -92,7 +92,7 @@ def _check_tools(tools: list[ToolSpec]) -> None:
             )
 
 
-def _forced(request: ChatRequest, service: Service, known: ToolCallFormat) -> Constraint | None:
+def _forced(request: ChatRequest, known: ToolCallFormat) -> Constraint | None:
     choice, tools = request.tool_choice, request.tools or []
     if choice in (None, "auto"):
         return None
@@ -104,13 +104,11 @@ def _forced(request: ChatRequest, service: Service, known: ToolCallFormat) -> Co
                 f"tool_choice names {choice.function.name!r:.80}, which is none of the tools",
                 code="invalid_value",
             )
-    tags = service.relay.reasoning_tags
     return Constraint(
         kind=ConstraintKind.TOOL_CALL,
         schema={"anyOf": [_call_schema(tool) for tool in tools]},
         prefix=known.opening,
         suffix=known.closing,
-        starts_after=tags[1] if tags else None,
         param="tool_choice",
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from relaygen.engines.base import Capabilities, GenerateRequest
+from relaygen.engines.constraint import Constraint, ConstraintKind
 from relaygen.engines.openai_http.client import Call, Client
 from relaygen.types import LegEnd, TokenScore
 
@@ -123,13 +124,18 @@ class Dialect(Protocol):
 
     name: str
     health_path: str
+    constraint_kinds: frozenset[ConstraintKind]
 
     def capabilities(self) -> Capabilities:
         """See `Engine.capabilities`."""
         ...
 
-    def leg(self, request: GenerateRequest) -> DialectLeg:
+    def leg(self, request: GenerateRequest, constraint: Constraint | None = None) -> DialectLeg:
         """A leg of at most ``request.max_tokens`` tokens.
+
+        Args:
+            request: the leg.
+            constraint: the form of all of it, of a kind in `constraint_kinds`.
 
         Raises:
             InvalidRequestError: the server cannot honour a part of it; names it.

@@ -28,6 +28,7 @@ from typing import Any
 import msgspec
 
 from relaygen.engines.base import Capabilities, GenerateRequest
+from relaygen.engines.constraint import JSON, Constraint
 from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects.base import Chunk, Served
 from relaygen.engines.openai_http.penalties import within_one_request
@@ -75,6 +76,7 @@ class SGLang:
 
     name = "sglang"
     health_path = "/health"
+    constraint_kinds = JSON
 
     def __init__(self, client: Client, served: Served) -> None:
         self._client = client
@@ -95,7 +97,7 @@ class SGLang:
         """See `Dialect.capabilities`."""
         return self._capabilities
 
-    def leg(self, request: GenerateRequest) -> SGLangLeg:
+    def leg(self, request: GenerateRequest, constraint: Constraint | None = None) -> SGLangLeg:
         """See `Dialect.leg`."""
         if request.want_scores:
             _check_scores(request.sampling, original=self._client.options.original_logprobs)
@@ -106,6 +108,8 @@ class SGLang:
             "stop_token_ids": sorted(request.eos_ids) or None,
             "ignore_eos": not request.eos_ids,
         }
+        if constraint is not None:
+            sampling["json_schema"] = msgspec.json.encode(constraint.json_schema).decode()
         body: dict[str, Any] = {
             "rid": rid,
             "input_ids": list(request.prompt),

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from relaygen.engines.base import Capabilities, GenerateRequest
+from relaygen.engines.constraint import Constraint, ConstraintKind
 from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects.base import Chunk, Served, TextTokenizer
 from relaygen.engines.openai_http.penalties import within_one_request
@@ -48,6 +49,7 @@ class Text:
 
     name = "text"
     health_path = "/v1/models"
+    constraint_kinds: frozenset[ConstraintKind] = frozenset()
 
     def __init__(self, client: Client, served: Served) -> None:
         """Needs a tokenizer.
@@ -75,7 +77,7 @@ class Text:
         """See `Dialect.capabilities`."""
         return self._capabilities
 
-    def leg(self, request: GenerateRequest) -> TextLeg:
+    def leg(self, request: GenerateRequest, constraint: Constraint | None = None) -> TextLeg:
         """See `Dialect.leg`."""
         if request.want_scores:
             raise InvalidRequestError(

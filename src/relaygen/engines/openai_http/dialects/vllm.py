@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from relaygen.engines.base import Capabilities, GenerateRequest
+from relaygen.engines.constraint import JSON, Constraint
 from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects.base import Chunk, Served
 from relaygen.engines.openai_http.penalties import within_one_request
@@ -65,6 +66,7 @@ class VLLM:
 
     name = "vllm"
     health_path = "/health"
+    constraint_kinds = JSON
 
     def __init__(self, client: Client, served: Served) -> None:
         self._client = client
@@ -84,7 +86,7 @@ class VLLM:
         """See `Dialect.capabilities`."""
         return self._capabilities
 
-    def leg(self, request: GenerateRequest) -> VLLMLeg:
+    def leg(self, request: GenerateRequest, constraint: Constraint | None = None) -> VLLMLeg:
         """See `Dialect.leg`."""
         sampling = within_one_request(request)
         if sampling.temperature > 2.0:
@@ -101,6 +103,10 @@ class VLLM:
         }
         if request.want_scores:
             body["logprobs"] = max(2, request.top_logprobs)
+        if constraint is not None:
+            schema = constraint.schema
+            form = {"json_object": True} if schema is None else {"json": dict(schema)}
+            body["structured_outputs"] = form
         return VLLMLeg(self._client, Call(_PATH, body), request)
 
     def prefill(self, token_ids: Sequence[int], generation_id: str) -> Call:

@@ -17,10 +17,11 @@ from starlette.responses import Response, StreamingResponse
 from relaygen.engines.base import EngineOutput, GenerateRequest, check_request
 from relaygen.engines.sampling import score_tokens
 from relaygen.engines.simulated.engine import SimulatedEngine
-from relaygen.engines.simulated.models import TokenModel
+from relaygen.engines.simulated.models import ScriptedModel, TokenModel
 from relaygen.engines.simulated.prompted import StartsLegs
 from relaygen.engines.simulated.server.connections import Connections
 from relaygen.engines.simulated.server.faults import JUNK, ServerFault
+from relaygen.engines.simulated.server.forms import form_text
 from relaygen.errors import ContextLengthError, EngineError, InvalidRequestError
 from relaygen.types import LegEnd, TokenScore
 
@@ -130,23 +131,43 @@ class Backend:
     def _started(self, prefix: Sequence[int]) -> TokenModel:
         return self.model.start(prefix) if isinstance(self.model, StartsLegs) else self.model
 
-    async def outputs(self, request: GenerateRequest) -> AsyncGenerator[EngineOutput]:
-        """Runs a leg; closing the iterator cancels it."""
+    def form(self, request: GenerateRequest, schema: Any) -> TokenModel | None:
+        """What writes a leg that is held to a JSON schema; None: none holds it.
+
+        The form begins with the leg, wherever that is in an answer, as on a real server.
+
+        Raises:
+            InvalidRequestError: the schema is not understood.
+        """
+        if schema is None:
+            return None
+        return ScriptedModel(
+            self.vocabulary.encode(form_text(schema, request.prompt)),
+            vocab_size=self.model.vocab_size,
+            end_token=min(self.eos_ids | request.eos_ids),
+        )
+
+    async def outputs(
+        self, request: GenerateRequest, form: TokenModel | None = None
+    ) -> AsyncGenerator[EngineOutput]:
+        """Runs a leg, written by `form` where it has one; closing the iterator cancels it."""
         self.cache_queries += len(request.prompt)
         self.running += 1
         try:
-            async with aclosing(self.engine.generate(request)) as outputs:
+            engine = self.engine
+            leg = engine.generate(request) if form is None else engine.generate_as(form, request)
+            async with aclosing(leg) as outputs:
                 async for output in outputs:
                     yield output
         finally:
             self.running -= 1
 
-    async def whole(self, request: GenerateRequest) -> EngineOutput:
+    async def whole(self, request: GenerateRequest, form: TokenModel | None = None) -> EngineOutput:
         """Runs a leg to its end."""
         tokens: list[int] = []
         scores: list[TokenScore] = []
         end, evaluated = LegEnd.LENGTH, None
-        async for output in self.outputs(request):
+        async for output in self.outputs(request, form):
             tokens += output.token_ids
             scores += output.scores or ()
             end = output.end or end

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from relaygen.engines.base import EngineOutput, GenerateRequest
+from relaygen.engines.simulated.models import TokenModel
 from relaygen.engines.simulated.server.backend import (
     Backend,
     Event,
@@ -49,6 +50,7 @@ class CompletionBody(msgspec.Struct):
     return_tokens: bool = False
     return_progress: bool = False
     response_fields: list[str] = []
+    json_schema: dict[str, Any] | None = None
 
 
 class TokenizeBody(msgspec.Struct):
@@ -67,11 +69,13 @@ def routes(backend: Backend) -> list[Route]:
         try:
             body = await parsed(request, CompletionBody)
             leg = _leg(backend, body)
+            form = backend.form(leg, body.json_schema)
             backend.check(leg)
         except InvalidRequestError as error:
             return refused(error)
         backend.requests.append(body)
-        events = _stream(backend, body, leg) if body.stream else _whole(backend, body, leg)
+        write = _stream if body.stream else _whole
+        events = write(backend, body, leg, form)
         response = await backend.answer(request, events, stream=body.stream)
         if request.client is not None:
             served[request.client.host, request.client.port] += 1
@@ -116,12 +120,12 @@ def _leg(backend: Backend, body: CompletionBody) -> GenerateRequest:
 
 
 async def _stream(
-    backend: Backend, body: CompletionBody, leg: GenerateRequest
+    backend: Backend, body: CompletionBody, leg: GenerateRequest, form: TokenModel | None
 ) -> AsyncGenerator[Event]:
     pending = b""
     count = 0
     try:
-        async for output in backend.outputs(leg):
+        async for output in backend.outputs(leg, form):
             if output.prompt_evaluated is not None and body.return_progress:
                 yield Event(data=sse(_progress(body, output.prompt_evaluated)))
             for place, token_id in enumerate(output.token_ids):
@@ -140,9 +144,9 @@ async def _stream(
 
 
 async def _whole(
-    backend: Backend, body: CompletionBody, leg: GenerateRequest
+    backend: Backend, body: CompletionBody, leg: GenerateRequest, form: TokenModel | None
 ) -> AsyncGenerator[Event]:
-    output = await backend.whole(leg)
+    output = await backend.whole(leg, form)
     count = len(output.token_ids)
     value = _last(body, output.end, count, list(output.token_ids))
     if leg.want_scores:

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from relaygen.engines.base import EngineOutput, GenerateRequest
+from relaygen.engines.simulated.models import TokenModel
 from relaygen.engines.simulated.server.backend import (
     Backend,
     Event,
@@ -47,6 +48,7 @@ class SamplingParams(msgspec.Struct):
     stop: list[str] | None = None
     stop_token_ids: list[int] | None = None
     ignore_eos: bool = False
+    json_schema: str | None = None
 
 
 class GenerateBody(msgspec.Struct):
@@ -74,13 +76,15 @@ def routes(backend: Backend) -> list[Route]:
         try:
             body = await parsed(request, GenerateBody)
             leg = _leg(backend, body)
+            form = backend.form(leg, _schema(body))
             # Without a token to write, the prompt may fill the context.
             read_alone = body.sampling_params.max_new_tokens == 0
             backend.check(replace(leg, prompt=leg.prompt[:-1]) if read_alone else leg)
         except InvalidRequestError as error:
             return refused(error)
         backend.requests.append(body)
-        events = _stream(backend, body, leg) if body.stream else _whole(backend, body, leg)
+        write = _stream if body.stream else _whole
+        events = write(backend, body, leg, form)
         return await backend.answer(request, events, stream=body.stream)
 
     async def abort(request: Request) -> Response:
@@ -104,6 +108,14 @@ def routes(backend: Backend) -> list[Route]:
         Route("/get_model_info", model_info),
         Route("/server_info", server_info),
     ]
+
+
+def _schema(body: GenerateBody) -> Any:
+    text = body.sampling_params.json_schema
+    try:
+        return None if text is None else msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise InvalidRequestError(f"json_schema is no JSON: {error}") from error
 
 
 def _leg(backend: Backend, body: GenerateBody) -> GenerateRequest:
@@ -132,12 +144,12 @@ def _leg(backend: Backend, body: GenerateBody) -> GenerateRequest:
 
 
 async def _stream(
-    backend: Backend, body: GenerateBody, leg: GenerateRequest
+    backend: Backend, body: GenerateBody, leg: GenerateRequest, form: TokenModel | None
 ) -> AsyncGenerator[Event]:
     text = TextDelta(backend.vocabulary)
     answer = _Answer(backend, body)
     try:
-        async for output in backend.outputs(leg):
+        async for output in backend.outputs(leg, form):
             answer.text += text.add(output.token_ids, last=output.end is not None)
             yield Event(data=sse(answer.with_output(output)), tokens=len(output.token_ids))
     except EngineError as error:
@@ -146,14 +158,14 @@ async def _stream(
 
 
 async def _whole(
-    backend: Backend, body: GenerateBody, leg: GenerateRequest
+    backend: Backend, body: GenerateBody, leg: GenerateRequest, form: TokenModel | None
 ) -> AsyncGenerator[Event]:
     answer = _Answer(backend, body)
     if body.sampling_params.max_new_tokens == 0:
         await backend.engine.prefill(leg.prompt, leg.generation_id)
         output = EngineOutput((), (), LegEnd.LENGTH)
     else:
-        output = await backend.whole(leg)
+        output = await backend.whole(leg, form)
     value = answer.with_output(output)
     if body.return_logprob and body.logprob_start_len >= 0:
         start = body.logprob_start_len

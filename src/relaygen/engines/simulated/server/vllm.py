@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from relaygen.engines.base import GenerateRequest
+from relaygen.engines.simulated.models import TokenModel
 from relaygen.engines.simulated.server.backend import (
     Backend,
     Event,
@@ -24,6 +25,13 @@ from relaygen.errors import EngineError, InvalidRequestError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
 DONE = Event(data=b"data: [DONE]\n\n")
+
+
+class StructuredOutputs(msgspec.Struct, forbid_unknown_fields=True):
+    """The form of an answer; other kinds are not understood."""
+
+    json: dict[str, Any] | None = None
+    json_object: bool = False
 
 
 class CompletionRequest(msgspec.Struct):
@@ -49,6 +57,7 @@ class CompletionRequest(msgspec.Struct):
     logprobs: int | None = None
     prompt_logprobs: int | None = None
     return_token_ids: bool = False
+    structured_outputs: StructuredOutputs | None = None
 
 
 class TokenizeRequest(msgspec.Struct):
@@ -65,11 +74,13 @@ def routes(backend: Backend) -> list[Route]:
         try:
             body = await parsed(request, CompletionRequest)
             leg = _leg(backend, body)
+            form = backend.form(leg, _schema(body))
             backend.check(leg)
         except InvalidRequestError as error:
             return refused(error)
         backend.requests.append(body)
-        events = _stream(backend, body, leg) if body.stream else _whole(backend, body, leg)
+        write = _stream if body.stream else _whole
+        events = write(backend, body, leg, form)
         return await backend.answer(request, events, stream=body.stream)
 
     async def tokenize(request: Request) -> Response:
@@ -84,6 +95,15 @@ def routes(backend: Backend) -> list[Route]:
         Route("/tokenize", tokenize, methods=["POST"]),
         Route("/version", version),
     ]
+
+
+def _schema(body: CompletionRequest) -> Any:
+    asked = body.structured_outputs
+    if asked is None:
+        return None
+    if asked.json_object == (asked.json is not None):
+        raise InvalidRequestError("structured_outputs takes one kind of constraint")
+    return asked.json if asked.json is not None else {"type": "object"}
 
 
 def _leg(backend: Backend, body: CompletionRequest) -> GenerateRequest:
@@ -114,12 +134,12 @@ def _leg(backend: Backend, body: CompletionRequest) -> GenerateRequest:
 
 
 async def _stream(
-    backend: Backend, body: CompletionRequest, leg: GenerateRequest
+    backend: Backend, body: CompletionRequest, leg: GenerateRequest, form: TokenModel | None
 ) -> AsyncGenerator[Event]:
     text = TextDelta(backend.vocabulary)
     written: list[int] = []
     try:
-        async for output in backend.outputs(leg):
+        async for output in backend.outputs(leg, form):
             written += output.token_ids
             choice = {
                 "index": 0,
@@ -136,9 +156,9 @@ async def _stream(
 
 
 async def _whole(
-    backend: Backend, body: CompletionRequest, leg: GenerateRequest
+    backend: Backend, body: CompletionRequest, leg: GenerateRequest, form: TokenModel | None
 ) -> AsyncGenerator[Event]:
-    output = await backend.whole(leg)
+    output = await backend.whole(leg, form)
     choice = {
         "index": 0,
         "text": backend.text(output.token_ids),

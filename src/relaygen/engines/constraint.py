@@ -1,20 +1,20 @@
 """The form that an answer must have, and the engines that can enforce it.
 
 No engine has to: one that can has a method `constrained`, and a request for a form is refused by
-name on any other. The relay itself knows nothing of grammars: it asks the engine for a view of
-itself under which whatever is written after the reasoning has that form.
+name on any other. Nothing else knows of grammars: whoever wants a form asks the engine for a view
+of itself under which every leg has that form from its first token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
-from relaygen.engines.base import Engine
+from relaygen.engines.base import Capabilities, Engine, EngineOutput, GenerateRequest
 from relaygen.errors import InvalidRequestError
-from relaygen.types import ModelRole
+from relaygen.types import ModelRole, TokenScore
 
 
 class ConstraintKind(StrEnum):
@@ -28,6 +28,10 @@ class ConstraintKind(StrEnum):
     """`Constraint.prefix`, JSON that the schema allows, `Constraint.suffix`; once or more."""
 
 
+JSON = frozenset({ConstraintKind.JSON_OBJECT, ConstraintKind.JSON_SCHEMA})
+"""The kinds that are a JSON value and nothing around it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Constraint:
     """A form.
@@ -37,8 +41,6 @@ class Constraint:
         schema: a JSON schema; None for `ConstraintKind.JSON_OBJECT`.
         prefix: literal text before the JSON, such as ``<tool_call>``.
         suffix: literal text after it.
-        starts_after: the tag that ends the reasoning; what precedes it is free. None: the form
-            holds from the first token.
         param: the request's field that asked for it, for messages.
     """
 
@@ -46,28 +48,62 @@ class Constraint:
     schema: Mapping[str, Any] | None = None
     prefix: str = ""
     suffix: str = ""
-    starts_after: str | None = None
     param: str = "response_format"
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        """The schema, or that of any object."""
+        return {"type": "object"} if self.schema is None else dict(self.schema)
 
 
 @runtime_checkable
 class ConstrainedEngine(Engine, Protocol):
     """An engine that can hold its output to a form."""
 
-    def constraint_kinds(self) -> frozenset[str]:
-        """The values of `ConstraintKind` that it can enforce; constant while it lives."""
+    def constraint_kinds(self) -> frozenset[ConstraintKind]:
+        """The kinds that it can enforce; constant while it lives."""
         ...
 
     def constrained(self, constraint: Constraint) -> Engine:
-        """This engine, with every leg held to `constraint`.
-
-        A leg's prompt and `GenerateRequest.generated_from` say how far the form has been written,
-        so that a leg may begin in the middle of it.
+        """This engine, with every leg held to `constraint` from the leg's first token.
 
         Raises:
-            InvalidRequestError: the schema uses something that the engine cannot enforce.
+            InvalidRequestError: the engine cannot enforce it.
         """
         ...
+
+
+class ConstrainedView:
+    """An engine whose legs are written in another way; all else is the engine's own."""
+
+    def __init__(
+        self, engine: Engine, write: Callable[[GenerateRequest], AsyncGenerator[EngineOutput]]
+    ) -> None:
+        """`write` is its `generate`."""
+        self._engine = engine
+        self._write = write
+
+    def capabilities(self) -> Capabilities:
+        """See `Engine.capabilities`."""
+        return self._engine.capabilities()
+
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[EngineOutput]:
+        """See `Engine.generate`."""
+        return self._write(request)
+
+    async def prefill(self, token_ids: Sequence[int], generation_id: str = "") -> None:
+        """See `Engine.prefill`."""
+        await self._engine.prefill(token_ids, generation_id)
+
+    async def score(
+        self, token_ids: Sequence[int], from_token: int, *, generation_id: str = ""
+    ) -> tuple[TokenScore, ...]:
+        """See `Engine.score`; no form constrains it."""
+        return await self._engine.score(token_ids, from_token, generation_id=generation_id)
+
+    async def aclose(self) -> None:
+        """Closes the engine."""
+        await self._engine.aclose()
 
 
 def constrained(engine: Engine, constraint: Constraint, role: ModelRole) -> Engine:

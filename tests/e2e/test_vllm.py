@@ -1,0 +1,68 @@
+"""The embedded pair behind two real vLLM servers and the gateway, against llama.cpp in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from benchmarks.asking import Asked, ask
+from benchmarks.launched import launched
+from benchmarks.prefix_blocks import PrefixBlocks
+from benchmarks.vllm_pair import BLOCK, cache_counters, servers
+from relaygen import demo_models
+from relaygen.api import Options, Relay
+from relaygen.types import Sampling
+from tests.launch.test_embedded_pair import VLLM_PYTHON
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not VLLM_PYTHON, reason="vLLM is not installed"),
+    pytest.mark.skipif(sys.platform == "win32", reason="launch needs POSIX"),
+]
+PROBLEMS = 8
+GREEDY = {"temperature": 0, "max_tokens": 900}
+
+
+def tokens(asked: Asked) -> list[int]:
+    return [token for segment in asked.trace["segments"] for token in segment["token_ids"]]
+
+
+async def in_process(questions: list[str]) -> list[list[int]]:
+    files = [demo_models.gguf(role, "f16") for role in ("large", "small")]
+    options = Options(sampling=Sampling(temperature=0), max_tokens=900)
+    async with Relay.open(*files, profile="demo") as relay:
+        results = [await relay.generate(question, options) for question in questions]
+    return [[t for s in result.trace.segments for t in s.token_ids] for result in results]
+
+
+async def test_a_relay_over_vllm_is_the_relay_in_this_process(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "src"))
+    questions = [problem.question for problem in demo_models.problems()[:PROBLEMS]]
+    expected = await asyncio.wait_for(in_process(questions), 300)
+    blocks, hits, possible = PrefixBlocks(BLOCK), 0.0, 0
+    async with (
+        launched(("--engine", "vllm", "--python", VLLM_PYTHON)) as at,
+        aiohttp.ClientSession() as session,
+    ):
+        before = [await cache_counters(session, url) for url in servers(at).values()]
+        asked = [await ask(session, at.gateway, "relay", q, **GREEDY) for q in questions]
+        after = [await cache_counters(session, url) for url in servers(at).values()]
+    hits = sum(late["hits"] - early["hits"] for early, late in zip(before, after, strict=True))
+    possible = sum(blocks.possible(asked).values())
+    same = sum(tokens(run) == ids for run, ids in zip(asked, expected, strict=True))
+    handoffs = sum(run.trace["handoffs"] for run in asked)
+    with capsys.disabled():
+        print(
+            f"\n{same} of {PROBLEMS} greedy relays over vLLM (F32) are token by token those of "
+            f"llama.cpp (F16); {handoffs} handoffs, {hits:.0f} of {possible} possible tokens from "
+            "the prefix caches"
+        )
+    assert handoffs > 0
+    assert same >= PROBLEMS - 2  # near ties fall either way in another precision
+    assert hits >= 0.95 * possible
