@@ -41,7 +41,9 @@ class Relay:
 
         large, small = demo_models.gguf("large"), demo_models.gguf("small")
         async with Relay.open(large, small, profile="demo") as relay:
-            result = await relay.generate("Mia has 3 apples. She buys 4 more. How many are there?")
+            result = await relay.generate(
+                "Mia has 12 apples. On Monday, she finds 4 in the garden. How many are left?"
+            )
         print(result.answer, result.trace.utilisation)
         ```
     """

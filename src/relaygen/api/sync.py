@@ -106,7 +106,7 @@ class SyncRelay:
 
         large, small = demo_models.gguf("large"), demo_models.gguf("small")
         with SyncRelay.open(large, small, profile="demo") as relay:
-            print(relay.generate("Mia has 3 apples. She buys 4 more. How many?").answer)
+            print(relay.generate("Mia has 12 apples. On Monday, she finds 4. How many?").answer)
         ```
     """
 

@@ -55,7 +55,7 @@ def demo(
 
 _NEXT = """
 What to try next:
-  relaygen run "Mia has 347 apples. She buys 58 more. How many apples does Mia have now?"
+  relaygen run "Mia has 347 apples. On Monday, she buys 58 more apples at the market. How many apples does Mia have now?"
   relaygen run --json --margins "..." | less        who wrote what, when, and how sure it was
   relaygen run --large L.gguf --small S.gguf --cues qwen3 "..."        two real models
   relaygen chat            several turns
