@@ -84,3 +84,25 @@ def test_the_paper_policy_brings_its_own_limits(monkeypatch: pytest.MonkeyPatch)
             )
         )
     assert (ours, theirs, mixed) == (ModelRole.LARGE, ModelRole.SMALL, ModelRole.LARGE)
+
+
+def test_an_interrupt_where_a_wait_ends_does_not_hang_the_next(
+    relay: SyncRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = relay.stream("How many?")
+    assert "".join(part.text for part in stream)
+    job = stream._job
+    assert job is not None
+    wake, over = job._wake, job._over
+
+    class Interrupted:
+        def get(self) -> None:
+            wake.get()  # the wake-up is taken, and lost
+            job._over = over
+            raise KeyboardInterrupt
+
+    job._over = None
+    monkeypatch.setattr(job, "_wake", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        stream.close()
+    stream.close()

@@ -23,12 +23,15 @@ _T = TypeVar("_T")
 
 
 class _Job(Generic[_T]):
-    """Work on the relay's loop. Its queues, unlike locks in Python, survive a Ctrl-C in between."""
+    """Work on the relay's loop. A Ctrl-C may come anywhere: what is over is kept beside the queue,
+    for an interrupt just after `get` loses what it returned.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _T]) -> None:
         self._loop = loop
         self._task: asyncio.Task[_T] | None = None
-        self._done: SimpleQueue[asyncio.Task[_T]] = SimpleQueue()
+        self._over: asyncio.Task[_T] | None = None
+        self._wake: SimpleQueue[None] = SimpleQueue()
         loop.call_soon_threadsafe(self._start, work)
 
     def result(self) -> _T:
@@ -43,13 +46,17 @@ class _Job(Generic[_T]):
             task.exception()  # looked at, so that asyncio does not report it as lost
 
     def _wait(self) -> asyncio.Task[_T]:
-        task = self._done.get()
-        self._done.put(task)
-        return task
+        while self._over is None:
+            self._wake.get()
+        return self._over
 
     def _start(self, work: Coroutine[Any, Any, _T]) -> None:
         self._task = self._loop.create_task(work)
-        self._task.add_done_callback(self._done.put)
+        self._task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[_T]) -> None:
+        self._over = task
+        self._wake.put(None)
 
     def _cancel(self) -> None:
         if self._task is not None:
