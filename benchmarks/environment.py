@@ -23,7 +23,11 @@ def environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {
-            name: _version(name) for name in ("xllamacpp", "torch", "transformers", "numpy")
+            name: _version(name)
+            for name in (
+                *("xllamacpp", "torch", "transformers", "numpy"),
+                *("aiohttp", "uvicorn", "uvloop"),
+            )
         },
         "commit": _commit(),
     }

@@ -75,18 +75,21 @@ class Course:
         seconds: dict[str, list[float]] = {way: [] for way in WAYS}
         found: list[Written] = []
         costs: list[dict[ModelRole, Costs]] = []
+        bare: list[float] = []
         async with self._pair.relay() as relay, aiohttp.ClientSession() as session:
             await relay.generate(self._questions.next(), replace(OPTIONS, max_tokens=200))
             await self._through_gateway(session, max_tokens=200)
             for _ in range(rounds):
                 costs.append(await self._pair.measured(relay))
+                bare.append(self._pair.bare_round_trip_ms())
                 seconds["paper's loop"].append(await self._paper(relay))
                 found.append(await self._library(relay))
                 seconds["library"].append(found[-1].result.trace.wall_s)
                 seconds["gateway"].append(await self._through_gateway(session))
             prompt = len(relay.prompt(self._questions.next()).ids)
         own = {role: _median_costs([cost[role] for cost in costs]) for role in ROLES}
-        return self._figures(prompt, own, seconds, found)
+        figures = self._figures(prompt, own, seconds, found)
+        return figures | {"bare_round_trip_ms": statistics.median(bare)}
 
     async def _paper(self, relay: Relay) -> float:
         prompt = relay.prompt(self._questions.next()).ids
@@ -235,6 +238,7 @@ def _print(course: dict[str, Any]) -> None:
         )
     split = course["library_lost_ms_a_request"]
     print("  library, a request: " + ", ".join(f"{k} {v:.3f}" for k, v in split.items()))
+    print(f"  round trip of a bare socket: {course['bare_round_trip_ms']:.3f}")
 
 
 async def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -265,8 +269,11 @@ def main() -> None:
     parser.add_argument("--openai-python", default=sys.executable)
     arguments = parser.parse_args()
     courses = asyncio.run(measure(arguments))
-    figures = {"quick": arguments.quick, "models": "simulated", "courses": courses}
-    print(write_results("remote_limit", "measured", SEED, figures))
+    figures = {"models": "simulated", "courses": courses}
+    if arguments.quick:
+        print("a quick run: its figures are not kept")
+    else:
+        print(write_results("remote_limit", "measured", SEED, figures))
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import statistics
 import time
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from benchmarks.processes import Fleet, Process
 from benchmarks.scripted_trace import Story, tokenizer
@@ -16,15 +18,16 @@ from benchmarks.stand_in import MARKER
 from relaygen import demo_models
 from relaygen.api import Model, Relay
 from relaygen.engines.base import GenerateRequest
-from relaygen.engines.openai_http import OpenAIHTTPEngine
+from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine
 from relaygen.planning import Costs, limit, reading_of
 from relaygen.profiles import load
-from relaygen.relay.config import RelayConfig
 from relaygen.runner import Result
 from relaygen.types import ModelRole, Sampling
 
 GREEDY = Sampling(temperature=0.0)
 ROLES = (ModelRole.LARGE, ModelRole.SMALL)
+_DEFAULTS = HTTPOptions()
+_IDLE_S = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +57,9 @@ class Pair:
     def __init__(self, fleet: Fleet, story: Story, pace: Pace) -> None:
         script = fleet.folder / f"story-{len(story.token_ids)}-{story.requests}.json"
         script.write_text(json.dumps(story.token_ids), encoding="utf-8")
-        self.story = story
+        self._pace = pace
+        self._bare: socket.socket | None = None
+        self._bare_prompt = tokenizer().encode(" the" * 500 + MARKER, parse_special=True)
         self.servers: dict[ModelRole, Process] = {
             role: fleet.module(
                 "benchmarks.stand_in",
@@ -83,20 +88,49 @@ class Pair:
         return Counts(written=int(lines["vllm:generation_tokens_total"]), read=read)
 
     @asynccontextmanager
-    async def relay(self, config: RelayConfig | None = None) -> AsyncIterator[Relay]:
+    async def relay(self, options: HTTPOptions = _DEFAULTS) -> AsyncIterator[Relay]:
         """The library over them."""
         read = tokenizer()
         models = [
             Model(
                 name=str(role),
-                engine=await OpenAIHTTPEngine.connect(self.servers[role].url, tokenizer=read),
+                engine=await OpenAIHTTPEngine.connect(
+                    self.servers[role].url, tokenizer=read, options=options
+                ),
                 tokenizer=read,
                 sampling=GREEDY,
             )
             for role in ROLES
         ]
-        async with Relay(models[0], models[1], profile=load("demo"), config=config) as relay:
+        async with Relay(models[0], models[1], profile=load("demo")) as relay:
             yield relay
+
+    def bare_round_trip_ms(self, rounds: int = 20) -> float:
+        """A request for one token on a bare socket, beyond what the server is told to take.
+
+        It comes from an idle client, as a relay's do. What is left is the machine's: two processes
+        that wake up, and the server's own work.
+        """
+        request = self._pace.request + self._pace.costs[ModelRole.SMALL].write
+        request += self._pace.costs[ModelRole.SMALL].read  # of the last token of a cached prompt
+        return statistics.median(self._bare_ms() for _ in range(rounds)) - request
+
+    def _bare_ms(self) -> float:
+        place = urlsplit(self.servers[ModelRole.SMALL].url)
+        body = json.dumps({"prompt": self._bare_prompt, "max_tokens": 1, "stream": True}).encode()
+        head = b"POST /v1/completions HTTP/1.1\r\nhost: bare\r\ncontent-length: %d\r\n\r\n"
+        if self._bare is None:
+            self._bare = socket.create_connection((place.hostname, place.port))
+        time.sleep(_IDLE_S)
+        began = time.perf_counter()
+        self._bare.sendall(head % len(body) + body)
+        data = b""
+        while b"data: {" not in data:
+            data += self._bare.recv(65536)
+        ms = (time.perf_counter() - began) * 1e3
+        while not data.endswith(b"0\r\n\r\n"):
+            data += self._bare.recv(65536)
+        return ms
 
     async def measured(self, relay: Relay) -> dict[ModelRole, Costs]:
         """Milliseconds a token as a client of these servers sees them."""
@@ -112,7 +146,7 @@ class Questions:
     def next(self) -> str:
         """A new one."""
         self._count += 1
-        return f"{self._count} boxes hold how many apples?"
+        return f"{self._count} boxes hold how many apples if each of them has two more than that?"
 
 
 def limit_ms(prompt_tokens: int, story: Story, costs: dict[ModelRole, Costs]) -> float:

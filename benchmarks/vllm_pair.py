@@ -74,7 +74,9 @@ async def one_at_a_time(
     draw = random.Random(0)
     costs = {
         role: Costs(
-            write=statistics.median(gap for run in runs[role] for gap in run.gaps_ms),
+            write=statistics.median(
+                (run.wall_s - run.first_s) * 1e3 / (run.completion_tokens - 1) for run in runs[role]
+            ),
             read=await reading_ms(session, at, role, draw),
         )
         for role in ("large", "small")

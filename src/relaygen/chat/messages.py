@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function
 
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 _MAX_DEPTH = 32
+_PLANE_16 = re.compile("[\U00100000-\U0010ffff]")
 
 
 def chat_data(messages: Sequence[Message]) -> list[dict[str, Any]]:
@@ -81,7 +83,7 @@ def texts_of(value: Any) -> Iterable[str]:
 
 def unused_chars(data: Any, count: int) -> list[str]:
     """`count` private characters (Unicode plane 16) that occur nowhere in `data`."""
-    taken = {char for text in texts_of(data) for char in text if char >= "\U00100000"}
+    taken = {char for text in texts_of(data) for char in _PLANE_16.findall(text)}
     free = (chr(code) for code in range(0x100000, 0x10FFFE))
     return [
         char for char, _ in zip((c for c in free if c not in taken), range(count), strict=False)

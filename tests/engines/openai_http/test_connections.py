@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from relaygen.engines.openai_http import OpenAIHTTPEngine
 from relaygen.errors import EngineError, EngineUnavailableError
-from tests.engines.openai_http.raw_server import HEAD, Answer, chunk, stream
+from tests.engines.openai_http.raw_server import HEAD, Answer, chunk, raw_server, stream
 from tests.engines.openai_http.talking import DONE, LAST, TWO, leg, opened, read
 
 GOOD = Answer(stream(TWO, LAST, DONE))
@@ -63,6 +64,46 @@ async def test_closing_the_iterator_closes_the_connection() -> None:
         await anext(outputs)
         await outputs.aclose()
         await asyncio.wait_for(server.closed.wait(), 20)
+
+
+async def test_after_a_cancelled_leg_a_connection_is_open_before_it_is_needed() -> None:
+    held = Answer(HEAD + chunk(b"data: " + TWO + b"\n\n"), "hold")
+    async with opened(held, GOOD) as (engine, server):
+        outputs = engine.generate(leg())
+        await anext(outputs)
+        await outputs.aclose()
+        await engine.settled()
+        async with asyncio.timeout(20):
+            while server.connections < 2:
+                await asyncio.sleep(0)
+        assert await read(engine, leg()) == [5, 6, 7]
+        assert server.connections == 2
+
+
+async def test_a_spare_connection_that_nobody_needs_is_closed() -> None:
+    held = Answer(HEAD + chunk(b"data: " + TWO + b"\n\n"), "hold")
+    async with opened(held, GOOD, idle_s=0.05) as (engine, server):
+        outputs = engine.generate(leg())
+        await anext(outputs)
+        await outputs.aclose()
+        await engine.settled()
+        async with asyncio.timeout(20):
+            while server.connections < 2 or server.held:
+                await asyncio.sleep(0.01)
+
+
+async def test_no_spare_connection_is_opened_to_a_server_with_few_threads() -> None:
+    held = Answer(HEAD + chunk(b'data: {"tokens":[5],"tokens_predicted":1}\n\n'), "hold")
+    async with raw_server(held) as server:
+        engine = OpenAIHTTPEngine(
+            server.url, dialect="llama_server", context_tokens=64, vocab_size=100
+        )
+        outputs = engine.generate(leg())
+        await anext(outputs)
+        await outputs.aclose()
+        await engine.settled()
+        assert server.connections == 1
+        await engine.aclose()
 
 
 @pytest.mark.parametrize("sent", [b"", HEAD, HEAD + chunk(b"data: " + TWO + b"\n\n")])

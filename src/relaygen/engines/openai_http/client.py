@@ -17,6 +17,7 @@ from relaygen.engines.openai_http.deadlines import too_late
 from relaygen.engines.openai_http.options import HTTPOptions
 from relaygen.engines.openai_http.refusals import refusal
 from relaygen.engines.openai_http.session import new_session
+from relaygen.engines.openai_http.spares import SpareConnector
 from relaygen.errors import (
     EngineError,
     EngineProtocolError,
@@ -29,6 +30,7 @@ T = TypeVar("T")
 _ERROR_BYTES = 2**16
 _DRAIN_S = 2.0
 _DRAIN_BYTES = 2**20
+_SPARE_AFTER_S = 0.003
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,13 @@ class Call:
 class Client:
     """Talks to one server. Its connections belong to the event loop that makes the first call."""
 
-    def __init__(self, url: str, options: HTTPOptions) -> None:
+    def __init__(self, url: str, options: HTTPOptions, *, spares: bool = True) -> None:
         """Connects to nothing yet.
+
+        Args:
+            url: of the server.
+            options: how to talk to it.
+            spares: open another connection after each that is cut off.
 
         Raises:
             InvalidRequestError: `url` is no address of a web server.
@@ -57,6 +64,7 @@ class Client:
         self.url = url.rstrip("/")
         self.options = options
         self.closed = False
+        self._spares = spares
         self._session: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None  # keeps no connection
         self._open: set[aiohttp.ClientResponse] = set()
@@ -164,6 +172,8 @@ class Client:
         """Closes the connection at once; servers take that as the end of the request."""
         self._open.discard(response)
         response.close()
+        if self._spares and not self.closed:
+            self.later(self._open_spare())
 
     def later(self, work: Any) -> None:
         """Runs what nobody waits for; closing the client cancels it."""
@@ -277,6 +287,12 @@ class Client:
         finally:
             if not response.content.at_eof():
                 response.close()
+
+    async def _open_spare(self) -> None:
+        await asyncio.sleep(_SPARE_AFTER_S)  # the next leg's request, to another server, goes first
+        connector = None if self._session is None else self._session.connector
+        if isinstance(connector, SpareConnector):
+            await connector.open_spare()
 
     def _was_closed(self) -> EngineUnavailableError:
         return EngineUnavailableError(f"the engine of {self.url} was closed; open another")

@@ -71,7 +71,8 @@ class OpenAIHTTPEngine:
                 f"there is no dialect {dialect!r}; there are {', '.join(DIALECTS)}",
                 param="dialect",
             )
-        self._client = Client(url, options)
+        # Each connection holds one of llama-server's few threads, whether it is used or not.
+        self._client = Client(url, options, spares=dialect != "llama_server")
         served = Served(
             model=options.model or model,
             context_tokens=context_tokens,

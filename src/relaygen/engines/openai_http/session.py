@@ -5,6 +5,7 @@ from __future__ import annotations
 import aiohttp
 
 from relaygen.engines.openai_http.options import HTTPOptions
+from relaygen.engines.openai_http.spares import SpareConnector
 
 
 def new_session(options: HTTPOptions, *, keep: bool) -> aiohttp.ClientSession:
@@ -17,7 +18,7 @@ def new_session(options: HTTPOptions, *, keep: bool) -> aiohttp.ClientSession:
     if options.api_key is not None:
         headers["Authorization"] = f"Bearer {options.api_key}"
     if keep:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=options.idle_s)
+        connector: aiohttp.TCPConnector = SpareConnector(idle_s=options.idle_s)
     else:
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
     return aiohttp.ClientSession(

@@ -6,28 +6,37 @@ from collections import OrderedDict
 
 from relaygen.engines.affinity import affinity_of
 
+_NONE: frozenset[str] = frozenset()
+
 
 class Home:
     """What a pool remembers of one generation.
 
+    Thousands are kept, so that each is as small as can be.
+
     Attributes:
-        key: what it shares with generations that should meet it on one replica; empty: nothing.
+        generation_id: which; empty: it has none.
         replica: where its last leg was put; None: nowhere yet.
         failed: replicas that broke off a leg of it.
     """
 
-    __slots__ = ("failed", "key", "replica")
+    __slots__ = ("failed", "generation_id", "replica")
 
     def __init__(self, generation_id: str) -> None:
-        self.key = affinity_of(generation_id)
+        self.generation_id = generation_id
         self.replica: str | None = None
-        self.failed: set[str] = set()
+        self.failed = _NONE
+
+    @property
+    def key(self) -> str:
+        """What it shares with generations that should meet it on one replica; empty: nothing."""
+        return affinity_of(self.generation_id)
 
 
 class Homes:
     """The latest generations; one that is forgotten is placed anew, at the cost of its cache."""
 
-    def __init__(self, most: int = 65_536) -> None:
+    def __init__(self, most: int = 8192) -> None:
         self._most = most
         self._homes: OrderedDict[str, Home] = OrderedDict()
 

@@ -43,7 +43,7 @@ class Leg:
         name = place.member.name
         if not error.retryable:
             raise error
-        self._home.failed.add(name)
+        self._home.failed |= {name}
         self._tally.failovers += 1
         if place.answered:
             raise error

@@ -100,7 +100,7 @@ class Router:
         if only_up:
             usable = [m for m in usable if m.health.state is ReplicaState.UP]
         elif usable and not _fresh(usable, home):
-            home.failed.clear()
+            home.failed = frozenset()
         fresh = _fresh(usable, home)
         roomy = [m for m in fresh if m.in_flight < self._options.concurrency]
         if not roomy:
