@@ -27,13 +27,15 @@ from typing import Any
 
 from benchmarks.environment import write_results
 from benchmarks.load_client import Load
-from benchmarks.load_targets import DIRECT, Target, targets
+from benchmarks.load_targets import DIRECT, LITELLM, Target, targets
 from benchmarks.processes import REPOSITORY, Fleet
 from benchmarks.scripted_trace import Story, story
 
 SEED = 0
 PARTS = ("first", "gaps", "whole")
 _QUANTILES = {"p50": 0.5, "p99": 0.99}
+_ONCE_FROM = 1000
+"""Streams from which LiteLLM's proxy is measured in the first round only: it takes minutes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,22 +86,30 @@ def measure(level: Level, told: Story, rounds: int, litellm: Path | None) -> dic
         for number in range(rounds):
             turn = number % len(found)
             for target in found[turn:] + found[:turn]:
+                if number and target.name == LITELLM and level.streams >= _ONCE_FROM:
+                    continue
                 runs.setdefault(target.name, []).append(_load(target, level))
     figures = {target.name: _medians(runs[target.name]) for target in found}
-    for name, own_figures in figures.items():
-        pairs = list(zip(runs[name], runs[DIRECT], strict=True))
-        own_figures["added_ms"] = {
-            f"{part}_{quantile}": _median(
-                [
-                    own[f"{part}_ms"][quantile] - direct[f"{part}_ms"][quantile]
-                    for own, direct in pairs
-                    if own["whole_ms"] and direct["whole_ms"]
-                ]
-            )
-            for part in PARTS
-            for quantile in _QUANTILES
-        }
+    for name, own in figures.items():
+        own["added_ms"] = _added(runs[name], runs[DIRECT])
     return {"level": asdict(level), "targets": figures}
+
+
+def _added(
+    runs: Sequence[dict[str, Any]], direct: Sequence[dict[str, Any]]
+) -> dict[str, float | None]:
+    """The median of the differences, round by round; None where there is nothing to compare."""
+    added: dict[str, float | None] = {}
+    for part in PARTS:
+        for quantile in _QUANTILES:
+            pairs = [
+                (own.get(f"{part}_ms", {}).get(quantile), bare.get(f"{part}_ms", {}).get(quantile))
+                for own, bare in zip(runs, direct, strict=False)
+            ]
+            added[f"{part}_{quantile}"] = _median(
+                [None if a is None or b is None else a - b for a, b in pairs]
+            )
+    return added
 
 
 def _load(target: Target, level: Level) -> dict[str, Any]:
@@ -187,21 +197,23 @@ def _print(course: dict[str, Any]) -> None:
         if "whole_ms" not in own:
             print(f"  {name:22} failed: {own['errors']}")
             continue
-        shown = own if name == DIRECT else own["added_ms"]
-        pairs = [
-            (own[f"{part}_ms"]["p50"], own[f"{part}_ms"]["p99"])
-            if name == DIRECT
-            else (shown[f"{part}_p50"], shown[f"{part}_p99"])
-            for part in PARTS
-        ]
-        sign = "" if name == DIRECT else "+"
-        texts = [f"{a:{sign}.2f} {b:{sign}.2f}" for a, b in pairs]
+        texts = [_pair(own, part, added=name != DIRECT) for part in PARTS]
         print(
             f"  {name:22} {texts[0]:>16} {texts[1]:>16} {texts[2]:>18} "
             f"{own['tokens_a_second']:9.0f} {own['requests_a_second']:7.0f} "
             f"{own['cpu_us_a_token']:13.1f} {own['open_at_once']:5.0f}"
             + (f"  errors: {own['errors']}" if own["errors"] else "")
         )
+
+
+def _pair(own: dict[str, Any], part: str, *, added: bool) -> str:
+    """Both quantiles of a part."""
+    if added:
+        values = [own["added_ms"][f"{part}_{quantile}"] for quantile in _QUANTILES]
+    else:
+        values = [own[f"{part}_ms"].get(quantile) for quantile in _QUANTILES]
+    sign = "+" if added else ""
+    return " ".join("-" if value is None else f"{value:{sign}.2f}" for value in values)
 
 
 def _version(python: Path, package: str) -> str:
