@@ -74,6 +74,26 @@ async def test_a_malformed_call_stays_content(stream: bool) -> None:
     assert (content, reason) == ("\n\n" + broken, "stop")
 
 
+async def test_what_clients_add_to_our_message_may_come_back() -> None:
+    function = {"name": "add", "arguments": '{"a": 1}', "parsed_arguments": {"a": 1}}
+    message = {
+        "role": "assistant",
+        "content": None,
+        "reasoning_content": "So, I add.",
+        "refusal": None,
+        "parsed": None,
+        "provider_specific_fields": {"reasoning": "So, I add."},
+        "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
+    }
+    question = {"role": "user", "content": "How many?"}
+    result = {"role": "tool", "tool_call_id": "call_1", "content": "1"}
+    async with pair() as opened:
+        reply = await opened.client.chat(messages=[question, message, result], tools=[TOOL])
+        assert reply.status == 200
+        reply = await opened.client.chat(messages=[{**question, "parsed": {}}])
+        assert (reply.status, reply.error["param"]) == (400, "messages[0].parsed")
+
+
 async def test_with_choice_none_the_model_is_shown_no_tools() -> None:
     async with pair(THOUGHT + CALL, engine=Noting) as opened:
         reply = (await opened.client.chat(tools=[TOOL], tool_choice="none")).json

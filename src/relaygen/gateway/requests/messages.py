@@ -59,6 +59,8 @@ def _check_role(message: ChatMessage, at: str) -> None:
         ("reasoning", assistant),
         ("reasoning_content", assistant),
         ("annotations", assistant),
+        ("parsed", assistant),
+        ("provider_specific_fields", assistant),
         ("tool_call_id", tool),
     ):
         if getattr(message, name) is not None and not allowed:

@@ -16,10 +16,14 @@ ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 
 
 class FunctionCall(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A call that the assistant made earlier; its arguments are JSON in a string."""
+    """A call that the assistant made earlier; its arguments are JSON in a string.
+
+    OpenAI's clients send back what they parsed them to; it says nothing new.
+    """
 
     name: str
     arguments: str = "{}"
+    parsed_arguments: Any = None
 
 
 class ToolCallEntry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -32,7 +36,12 @@ class ToolCallEntry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class ChatMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """One message. The last four fields are only ever ``null``: what a client sends back of ours."""
+    """One message.
+
+    The last fields are what clients send back with our own message: what OpenAI's says of other
+    models is only ever ``null``; ``parsed`` (OpenAI's clients) and ``provider_specific_fields``
+    (LiteLLM) repeat the other fields.
+    """
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[dict[str, Any]] | None = None
@@ -45,6 +54,8 @@ class ChatMessage(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     annotations: list[Any] | None = None
     audio: None = None
     function_call: None = None
+    parsed: Any = None
+    provider_specific_fields: dict[str, Any] | None = None
 
 
 class FunctionSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
