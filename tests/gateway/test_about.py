@@ -53,6 +53,8 @@ async def test_the_description_has_every_path_and_resolves() -> None:
     schemas = document["components"]["schemas"]
     for name in re.findall(r'"#/components/schemas/(\w+)"', reply.body.decode()):
         assert name in schemas
+    answered = document["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]
+    assert answered["content"].keys() == {"application/json", "text/event-stream"}
     chat = schemas["ChatRequest"]
     assert set(chat["required"]) == {"model", "messages"}
     assert chat["additionalProperties"] is False

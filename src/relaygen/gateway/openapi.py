@@ -37,6 +37,19 @@ _ERROR = {
     },
 }
 
+_EVENT = {
+    "type": "object",
+    "description": "With stream: true, server-sent events; this is one of them.",
+    "required": ["data"],
+    "properties": {
+        "data": {
+            "type": "string",
+            "description": "JSON: a chunk of the answer as OpenAI's are, or an Error. At the end "
+            "of a stream that ended well: [DONE].",
+        }
+    },
+}
+
 
 @cache
 def openapi() -> bytes:
@@ -84,6 +97,8 @@ def _operation(
         "default": _content("An error.", {"$ref": "#/components/schemas/Error"})
     }
     responses["200"] = _content("The answer.", reply) if reply else {"description": "The answer."}
+    if reply:
+        responses["200"]["content"]["text/event-stream"] = {"schema": _EVENT}
     operation: dict[str, Any] = {"summary": summary, "responses": responses}
     if request:
         operation["requestBody"] = {"required": True} | _content("", request)
