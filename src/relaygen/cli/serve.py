@@ -124,6 +124,7 @@ def _run(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     from relaygen.gateway import create_app
     from relaygen.gateway.assembly import gateway_settings, open_service
+    from relaygen.gateway.garbage import settle
     from relaygen.gateway.listening import bind, listen
     from relaygen.gateway.logs import log_to
 
@@ -138,4 +139,5 @@ async def _serve(settings: Settings) -> None:
             say(f"serving {service.name} on http://{shown}:{port}")
             if not settings.keys and host not in ("127.0.0.1", "::1"):
                 say("no API keys are set: anybody who reaches this address may call")
+            settle()
             await server.serve(sockets=[listener])
