@@ -31,10 +31,10 @@ from relaygen.engines.openai_http.dialects.llama_server_wire import (
     PATH,
     Event,
     Logprob,
-    Tokens,
     score_of,
     seed_of,
 )
+from relaygen.engines.openai_http.dialects.words import tokenized
 from relaygen.engines.openai_http.penalties import within_one_request
 from relaygen.engines.openai_http.pieces import Pieces
 from relaygen.engines.openai_http.slots import Slots
@@ -154,7 +154,7 @@ class LlamaServer:
     async def encode(self, text: str) -> list[int] | None:
         """See `Dialect.encode`."""
         body = {"content": text, "add_special": False, "parse_special": True}
-        return (await self.client.json(Call("/tokenize", body), Tokens)).tokens
+        return await tokenized(self.client, body)
 
     def _one_token(self, prompt: Sequence[int], slot: int) -> dict[str, Any]:
         one = {"prompt": list(prompt), "n_predict": 1, "temperature": 0.0, "id_slot": slot}

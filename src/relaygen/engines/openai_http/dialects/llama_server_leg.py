@@ -9,8 +9,8 @@ from relaygen.engines.base import GenerateRequest
 from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects.base import Chunk, TextTokenizer
 from relaygen.engines.openai_http.dialects.llama_server_wire import PATH, Event, score_of
+from relaygen.engines.openai_http.dialects.words import event_of
 from relaygen.engines.openai_http.pieces import Pieces
-from relaygen.engines.openai_http.refusals import error_event
 from relaygen.engines.openai_http.slots import ANY, Slots
 from relaygen.errors import EngineProtocolError
 from relaygen.types import LegEnd, TokenScore
@@ -47,9 +47,7 @@ class LlamaServerLeg:
     def read(self, data: bytes) -> Chunk | None:
         """See `DialectLeg.read`."""
         client = self._server.client
-        event = client.decoded(data, Event, self.call)
-        if event.error is not None:
-            raise error_event(event.error, where=client.where(self.call))
+        event = event_of(client, self.call, data, Event)
         if event.prompt_progress is not None:
             # It carries a made-up token 0.
             self._evaluated = event.prompt_progress.total - event.prompt_progress.cache

@@ -65,12 +65,6 @@ class Event(msgspec.Struct):
     error: Any = None
 
 
-class Tokens(msgspec.Struct):
-    """The answer of ``/tokenize``."""
-
-    tokens: list[int]
-
-
 def seed_of(sampling: Sampling) -> int:
     """32 bits; always one, so that a leg can be replayed."""
     if sampling.seed is None:

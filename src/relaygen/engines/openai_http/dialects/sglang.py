@@ -31,6 +31,12 @@ from relaygen.engines.base import Capabilities, GenerateRequest
 from relaygen.engines.constraint import JSON, Constraint
 from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects.base import Chunk, Served
+from relaygen.engines.openai_http.dialects.words import (
+    SEEDS,
+    event_or_done,
+    sampling_fields,
+    tokenized_prompt,
+)
 from relaygen.engines.openai_http.penalties import within_one_request
 from relaygen.engines.openai_http.refusals import error_event
 from relaygen.engines.openai_http.scores import listed_score
@@ -38,7 +44,6 @@ from relaygen.errors import EngineProtocolError, InvalidRequestError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
 _PATH = "/generate"
-_SEEDS = 2**63
 
 _Logprob = tuple[float | None, int, str | None]
 
@@ -65,10 +70,6 @@ class _Event(msgspec.Struct):
     output_ids: list[int] = []
     meta_info: _Meta | None = None
     error: Any = None
-
-
-class _Tokens(msgspec.Struct):
-    tokens: list[int]
 
 
 class SGLang:
@@ -145,8 +146,7 @@ class SGLang:
 
     async def encode(self, text: str) -> list[int] | None:
         """See `Dialect.encode`."""
-        body = {"model": self._served.model, "prompt": text, "add_special_tokens": False}
-        return (await self._client.json(Call("/tokenize", body), _Tokens)).tokens
+        return await tokenized_prompt(self._client, self._served.model, text)
 
     def _reading(self, token_ids: Sequence[int]) -> dict[str, Any]:
         return {
@@ -168,14 +168,10 @@ class SGLangLeg:
 
     def read(self, data: bytes) -> Chunk | None:
         """See `DialectLeg.read`."""
-        if data == b"[DONE]":
+        event = event_or_done(self._client, self.call, data, _Event)
+        if event is None or event.meta_info is None:
             return None
-        event = self._client.decoded(data, _Event, self.call)
-        if event.error is not None:
-            raise error_event(event.error, where=self._client.where(self.call))
         meta = event.meta_info
-        if meta is None:
-            return None
         new = meta.completion_tokens - self._seen
         if new < 0 or len(event.output_ids) not in (new, meta.completion_tokens):
             raise EngineProtocolError(
@@ -228,26 +224,17 @@ class SGLangLeg:
 
 
 def _sampling(sampling: Sampling, max_tokens: int) -> dict[str, Any]:
-    fields: dict[str, Any] = {
+    seed = {} if sampling.seed is None else {"sampling_seed": sampling.seed % SEEDS}
+    own = {
         "max_new_tokens": max_tokens,
         "min_new_tokens": 0,
         "n": 1,
-        "temperature": sampling.temperature,
         "top_k": sampling.top_k or -1,
-        "top_p": sampling.top_p,
-        "min_p": sampling.min_p,
-        "presence_penalty": sampling.presence_penalty,
-        "frequency_penalty": sampling.frequency_penalty,
-        "repetition_penalty": sampling.repetition_penalty,
         "skip_special_tokens": False,
         "spaces_between_special_tokens": False,
         "no_stop_trim": True,
     }
-    if sampling.seed is not None:
-        fields["sampling_seed"] = sampling.seed % _SEEDS
-    if sampling.logit_bias:
-        fields["logit_bias"] = {str(i): bias for i, bias in sampling.logit_bias.items()}
-    return fields
+    return sampling_fields(sampling) | own | seed
 
 
 def _logprobs(top: int, start: int) -> dict[str, Any]:

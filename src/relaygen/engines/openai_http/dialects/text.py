@@ -24,8 +24,8 @@ from relaygen.engines.base import Capabilities, GenerateRequest
 from relaygen.engines.constraint import Constraint, ConstraintKind
 from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects.base import Chunk, Served, TextTokenizer
+from relaygen.engines.openai_http.dialects.words import SEEDS, bias_field, event_or_done
 from relaygen.engines.openai_http.penalties import within_one_request
-from relaygen.engines.openai_http.refusals import error_event
 from relaygen.errors import EngineError, EngineProtocolError, InvalidRequestError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
@@ -119,10 +119,8 @@ class Text:
         if sampling.min_p:
             body["min_p"] = sampling.min_p
         if sampling.seed is not None:
-            body["seed"] = sampling.seed % 2**63
-        if sampling.logit_bias:
-            body["logit_bias"] = {str(i): bias for i, bias in sampling.logit_bias.items()}
-        return body
+            body["seed"] = sampling.seed % SEEDS
+        return body | bias_field(sampling)
 
     def _decoded(self, prompt: Sequence[int]) -> str:
         data = b"".join(map(self._tokenizer.token_bytes, prompt))
@@ -151,12 +149,8 @@ class TextLeg:
 
     def read(self, data: bytes) -> Chunk | None:
         """See `DialectLeg.read`."""
-        if data == b"[DONE]":
-            return None
-        event = self._client.decoded(data, _Event, self.call)
-        if event.error is not None:
-            raise error_event(event.error, where=self._client.where(self.call))
-        if not event.choices:
+        event = event_or_done(self._client, self.call, data, _Event)
+        if event is None or not event.choices:
             return None
         choice = event.choices[0]
         self._held += choice.text or ""

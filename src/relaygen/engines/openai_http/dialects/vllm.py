@@ -24,14 +24,18 @@ from relaygen.engines.base import Capabilities, GenerateRequest
 from relaygen.engines.constraint import JSON, Constraint
 from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects.base import Chunk, Served
+from relaygen.engines.openai_http.dialects.words import (
+    SEEDS,
+    event_or_done,
+    sampling_fields,
+    tokenized_prompt,
+)
 from relaygen.engines.openai_http.penalties import within_one_request
-from relaygen.engines.openai_http.refusals import error_event
 from relaygen.engines.openai_http.scores import listed_score
 from relaygen.errors import EngineProtocolError, InvalidRequestError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
 _PATH = "/v1/completions"
-_SEEDS = 2**63
 _TOP = 20  # what a server lists unless it was started with another --max-logprobs
 
 
@@ -55,10 +59,6 @@ class _Choice(msgspec.Struct):
 class _Event(msgspec.Struct):
     choices: list[_Choice] = []
     error: Any = None
-
-
-class _Tokens(msgspec.Struct):
-    tokens: list[int]
 
 
 class VLLM:
@@ -142,8 +142,7 @@ class VLLM:
 
     async def encode(self, text: str) -> list[int] | None:
         """See `Dialect.encode`."""
-        body = {"model": self._served.model, "prompt": text, "add_special_tokens": False}
-        return (await self._client.json(Call("/tokenize", body), _Tokens)).tokens
+        return await tokenized_prompt(self._client, self._served.model, text)
 
     def _body(self, prompt: Sequence[int], max_tokens: int) -> dict[str, Any]:
         return {
@@ -173,12 +172,8 @@ class VLLMLeg:
 
     def read(self, data: bytes) -> Chunk | None:
         """See `DialectLeg.read`."""
-        if data == b"[DONE]":
-            return None
-        event = self._client.decoded(data, _Event, self.call)
-        if event.error is not None:
-            raise error_event(event.error, where=self._client.where(self.call))
-        if not event.choices:
+        event = event_or_done(self._client, self.call, data, _Event)
+        if event is None or not event.choices:
             return None
         choice = event.choices[0]
         if choice.token_ids is None:
@@ -213,20 +208,8 @@ class VLLMLeg:
 
 
 def _sampling(sampling: Sampling) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "temperature": sampling.temperature,
-        "top_k": sampling.top_k,
-        "top_p": sampling.top_p,
-        "min_p": sampling.min_p,
-        "presence_penalty": sampling.presence_penalty,
-        "frequency_penalty": sampling.frequency_penalty,
-        "repetition_penalty": sampling.repetition_penalty,
-    }
-    if sampling.seed is not None:
-        fields["seed"] = sampling.seed % _SEEDS
-    if sampling.logit_bias:
-        fields["logit_bias"] = {str(i): bias for i, bias in sampling.logit_bias.items()}
-    return fields
+    seed = {} if sampling.seed is None else {"seed": sampling.seed % SEEDS}
+    return sampling_fields(sampling) | seed
 
 
 def _scores(choice: _Choice, count: int, top: int) -> tuple[TokenScore, ...]:
