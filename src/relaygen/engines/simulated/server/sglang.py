@@ -24,10 +24,10 @@ from relaygen.engines.simulated.server.backend import (
     TextDelta,
     failed,
     parsed,
-    refused,
     sse,
 )
-from relaygen.engines.simulated.server.vllm import DONE, TokenizeRequest
+from relaygen.engines.simulated.server.endpoint import Generating, tokenize_route
+from relaygen.engines.simulated.server.vllm import DONE
 from relaygen.errors import EngineError, InvalidRequestError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
@@ -71,29 +71,21 @@ class AbortBody(msgspec.Struct):
 
 def routes(backend: Backend) -> list[Route]:
     """What SGLang answers to."""
+    generating = Generating(
+        kind=GenerateBody,
+        leg=_leg,
+        schema=_schema,
+        stream=_stream,
+        whole=_whole,
+        looked_at=_looked_at,
+    )
 
     async def generate(request: Request) -> Response:
-        try:
-            body = await parsed(request, GenerateBody)
-            leg = _leg(backend, body)
-            form = backend.form(leg, _schema(body))
-            # Without a token to write, the prompt may fill the context.
-            read_alone = body.sampling_params.max_new_tokens == 0
-            backend.check(replace(leg, prompt=leg.prompt[:-1]) if read_alone else leg)
-        except InvalidRequestError as error:
-            return refused(error)
-        backend.requests.append(body)
-        write = _stream if body.stream else _whole
-        events = write(backend, body, leg, form)
-        return await backend.answer(request, events, stream=body.stream)
+        return await generating.answer(backend, request)
 
     async def abort(request: Request) -> Response:
         backend.aborted.append((await parsed(request, AbortBody)).rid)
         return Response()
-
-    async def tokenize(request: Request) -> Response:
-        ids = backend.vocabulary.encode((await parsed(request, TokenizeRequest)).prompt)
-        return JSONResponse({"tokens": ids, "count": len(ids)})
 
     async def model_info(request: Request) -> Response:
         return JSONResponse({"model_path": backend.name, "is_generation": True})
@@ -104,10 +96,16 @@ def routes(backend: Backend) -> list[Route]:
     return [
         Route("/generate", generate, methods=["POST"]),
         Route("/abort_request", abort, methods=["POST"]),
-        Route("/tokenize", tokenize, methods=["POST"]),
+        tokenize_route(backend),
         Route("/get_model_info", model_info),
         Route("/server_info", server_info),
     ]
+
+
+def _looked_at(body: GenerateBody, leg: GenerateRequest) -> GenerateRequest:
+    """Without a token to write, the prompt may fill the context."""
+    read_alone = body.sampling_params.max_new_tokens == 0
+    return replace(leg, prompt=leg.prompt[:-1]) if read_alone else leg
 
 
 def _schema(body: GenerateBody) -> Any:

@@ -12,15 +12,8 @@ from starlette.routing import Route
 
 from relaygen.engines.base import GenerateRequest
 from relaygen.engines.simulated.models import TokenModel
-from relaygen.engines.simulated.server.backend import (
-    Backend,
-    Event,
-    TextDelta,
-    failed,
-    parsed,
-    refused,
-    sse,
-)
+from relaygen.engines.simulated.server.backend import Backend, Event, TextDelta, failed, sse
+from relaygen.engines.simulated.server.endpoint import Generating, tokenize_route
 from relaygen.errors import EngineError, InvalidRequestError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
@@ -60,39 +53,21 @@ class CompletionRequest(msgspec.Struct):
     structured_outputs: StructuredOutputs | None = None
 
 
-class TokenizeRequest(msgspec.Struct):
-    """Of ``/tokenize``."""
-
-    prompt: str
-    add_special_tokens: bool = True
-
-
 def routes(backend: Backend) -> list[Route]:
     """What vLLM answers to."""
+    generating = Generating(
+        kind=CompletionRequest, leg=_leg, schema=_schema, stream=_stream, whole=_whole
+    )
 
     async def completions(request: Request) -> Response:
-        try:
-            body = await parsed(request, CompletionRequest)
-            leg = _leg(backend, body)
-            form = backend.form(leg, _schema(body))
-            backend.check(leg)
-        except InvalidRequestError as error:
-            return refused(error)
-        backend.requests.append(body)
-        write = _stream if body.stream else _whole
-        events = write(backend, body, leg, form)
-        return await backend.answer(request, events, stream=body.stream)
-
-    async def tokenize(request: Request) -> Response:
-        ids = backend.vocabulary.encode((await parsed(request, TokenizeRequest)).prompt)
-        return JSONResponse({"tokens": ids, "count": len(ids)})
+        return await generating.answer(backend, request)
 
     async def version(request: Request) -> Response:
         return JSONResponse({"version": "0.0.0+simulated"})
 
     return [
         Route("/v1/completions", completions, methods=["POST"]),
-        Route("/tokenize", tokenize, methods=["POST"]),
+        tokenize_route(backend),
         Route("/version", version),
     ]
 
