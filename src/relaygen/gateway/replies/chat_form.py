@@ -61,13 +61,9 @@ class ChatForm:
         head = self.head
         return encode(
             ChatReply(
-                id=head.id,
-                object=head.kind,
-                created=head.created,
-                model=head.model,
+                **head.fields(),
                 choices=list(choices),
                 usage=usage,
-                system_fingerprint=head.fingerprint,
                 prompt_token_ids=list(self.prompt_ids) if head.token_ids else None,
             )
         )

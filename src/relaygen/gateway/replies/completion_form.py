@@ -45,18 +45,7 @@ class CompletionForm:
 
     def whole(self, choices: Sequence[CompletionChoice], usage: UsageReply) -> bytes:
         """See `Form.whole`."""
-        head = self.head
-        return encode(
-            CompletionReply(
-                id=head.id,
-                object=head.kind,
-                created=head.created,
-                model=head.model,
-                choices=list(choices),
-                usage=usage,
-                system_fingerprint=head.fingerprint,
-            )
-        )
+        return encode(CompletionReply(**self.head.fields(), choices=list(choices), usage=usage))
 
 
 class CompletionText:

@@ -48,16 +48,19 @@ class Head:
         """Whether chunks hold text and nothing else."""
         return not (self.logprobs or self.token_ids or self.trace)
 
-    def event_start(self) -> bytes:
-        """The beginning of every event, up to ``"choices":``."""
-        head: dict[str, Any] = {
+    def fields(self) -> dict[str, Any]:
+        """What every reply and every event says of itself."""
+        return {
             "id": self.id,
             "object": self.kind,
             "created": self.created,
             "model": self.model,
             "system_fingerprint": self.fingerprint,
         }
-        return b"data: " + encode(head)[:-1] + b',"choices":'
+
+    def event_start(self) -> bytes:
+        """The beginning of every event, up to ``"choices":``."""
+        return b"data: " + encode(self.fields())[:-1] + b',"choices":'
 
     def event_end(self) -> bytes:
         """What follows the choices of every event; OpenAI sends an empty usage where one follows."""
