@@ -43,6 +43,14 @@ def write_results(name: str, kind: str, seed: int | None, figures: dict[str, Any
     return path
 
 
+def keep_results(name: str, seed: int, figures: dict[str, Any], *, quick: bool) -> None:
+    """Writes what was measured and says where, unless the run was a quick one."""
+    if quick:
+        print("a quick run: its figures are not kept")
+    else:
+        print(write_results(name, "measured", seed, figures))
+
+
 def _version(name: str) -> str | None:
     try:
         return version(name)

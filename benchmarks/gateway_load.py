@@ -25,7 +25,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environment import write_results
+from benchmarks.environment import keep_results
 from benchmarks.load_client import Load
 from benchmarks.load_targets import DIRECT, LITELLM, Target, targets
 from benchmarks.processes import REPOSITORY, Fleet
@@ -242,10 +242,7 @@ def main() -> None:
     figures: dict[str, Any] = {"models": "simulated", "levels": courses}
     if litellm is not None:
         figures["litellm"] = _version(litellm, "litellm")
-    if arguments.quick:
-        print("a quick run: its figures are not kept")
-    else:
-        print(write_results("gateway_load", "measured", SEED, figures))
+    keep_results("gateway_load", SEED, figures, quick=arguments.quick)
 
 
 if __name__ == "__main__":

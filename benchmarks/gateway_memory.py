@@ -17,7 +17,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.environment import write_results
+from benchmarks.environment import keep_results
 from benchmarks.load_client import Load
 from benchmarks.load_targets import gateway, replay_servers
 from benchmarks.processes import REPOSITORY, Fleet, Process
@@ -91,10 +91,7 @@ def main() -> None:
         f"{growth:+.1f} MB from {after[0]:,} to {after[-1]:,} requests: "
         f"{share:+.1%}, {'within' if share <= TOLERANCE else 'ABOVE'} {TOLERANCE:.0%}"
     )
-    if arguments.quick:
-        print("a quick run: its figures are not kept")
-    else:
-        print(write_results("gateway_memory", "measured", SEED, figures))
+    keep_results("gateway_memory", SEED, figures, quick=arguments.quick)
 
 
 if __name__ == "__main__":

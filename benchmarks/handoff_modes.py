@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environment import write_results
+from benchmarks.environment import keep_results
 from benchmarks.machine import CONFIG, Words, generation, play
 from benchmarks.processes import Fleet
 from benchmarks.scanner import load as load_traces
@@ -302,10 +302,7 @@ def main() -> None:
             print(f"  {name}: {value:.3f}")
     else:
         print(f"real traces are left out: {arguments.data} is not there")
-    if arguments.quick:
-        print("a quick run: its figures are not kept")
-    else:
-        print(write_results("handoff_modes", "measured", SEED, figures))
+    keep_results("handoff_modes", SEED, figures, quick=arguments.quick)
 
 
 if __name__ == "__main__":

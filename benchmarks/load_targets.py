@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.processes import Fleet, Process, free_port
+from benchmarks.processes import Fleet, Process
 from benchmarks.scripted_trace import Story
 from relaygen import demo_models
+from relaygen.launch.ports import free_ports
 
 DIRECT, PASS_THROUGH = "direct", "pass-through"
 GATEWAY_LARGE, GATEWAY_RELAY = "gateway, large alone", "gateway, relay"
@@ -72,7 +73,7 @@ def targets(fleet: Fleet, story: Story, decode_ms: float, litellm: Path | None) 
 
 
 def _litellm(fleet: Fleet, python: Path, upstream: str) -> Process:
-    port = free_port()
+    port = free_ports(1)[0]
     entry = {
         "model_name": "replayed",
         "litellm_params": {

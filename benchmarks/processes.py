@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,17 +15,11 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
+from relaygen.launch.ports import free_ports
+
 REPOSITORY = Path(__file__).parent.parent
 _ALL_THREADS = 2  # of a clock id in Linux: scheduler time, of a whole process
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 class Process:
@@ -120,7 +113,7 @@ class Fleet:
 
     def module(self, name: str, *flags: str, health: str = "/health") -> Process:
         """``python -m NAME --port PORT`` with `flags`."""
-        port = free_port()
+        port = free_ports(1)[0]
         arguments = [sys.executable, "-m", name, "--port", str(port), *flags]
         return self._started(arguments, port, health)
 
@@ -138,7 +131,7 @@ class Fleet:
 
     def gateway(self, settings: str) -> Process:
         """``relaygen serve`` with these settings in TOML, but those of its port and log."""
-        port = free_port()
+        port = free_ports(1)[0]
         file = self.folder / f"gateway-{port}.toml"
         file.write_text(f"{settings}\n[server]\nport = {port}\nlog = 'json'\n", encoding="utf-8")
         arguments = [sys.executable, "-m", "relaygen", "serve", "--config", str(file)]

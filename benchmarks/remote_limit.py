@@ -27,7 +27,7 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.environment import write_results
+from benchmarks.environment import keep_results
 from benchmarks.processes import REPOSITORY, Fleet, Process
 from benchmarks.scripted_trace import CUES, Story, story
 from benchmarks.stand_in_pair import GREEDY, ROLES, Counts, Pace, Pair, Questions, check, limit_ms
@@ -270,10 +270,7 @@ def main() -> None:
     arguments = parser.parse_args()
     courses = asyncio.run(measure(arguments))
     figures = {"models": "simulated", "courses": courses}
-    if arguments.quick:
-        print("a quick run: its figures are not kept")
-    else:
-        print(write_results("remote_limit", "measured", SEED, figures))
+    keep_results("remote_limit", SEED, figures, quick=arguments.quick)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,15 +12,9 @@ from pathlib import Path
 
 import aiohttp
 
+from relaygen.launch.ports import free_ports
+
 _SERVER = "relaygen.engines.simulated.server"
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 class Process:
@@ -73,7 +66,7 @@ def model_server(
     folder: Path, *, role: str, number: int, tokenizer: Path, sentences: int, flags: Sequence[str]
 ) -> Process:
     """A simulated vLLM that tells the same story as its fellows."""
-    port = free_port()
+    port = free_ports(1)[0]
     arguments = [_SERVER, "--port", str(port), "--tokenizer", str(tokenizer)]
     arguments += ["--sentences", str(sentences), *flags]
     return Process(arguments, port, "/health", folder / f"{role}-{number}.log")
@@ -81,7 +74,7 @@ def model_server(
 
 def gateway(folder: Path, config: str) -> Process:
     """``relaygen serve`` with a configuration."""
-    port = free_port()
+    port = free_ports(1)[0]
     file = folder / "relaygen.toml"
     file.write_text(f"{config}\n[server]\nport = {port}\nlog = 'json'\n", encoding="utf-8")
     arguments = ["relaygen", "serve", "--config", str(file)]

@@ -10,8 +10,9 @@ import pytest
 
 from relaygen import demo_models
 from relaygen.demo_models.grading import is_right
+from relaygen.launch.ports import free_ports
 
-from .fleet import Process, free_port
+from .fleet import Process
 
 openai = pytest.importorskip("openai", reason="pip install 'relaygen[e2e]'")
 pytestmark = pytest.mark.e2e
@@ -27,7 +28,7 @@ ASKED: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
+    port = free_ports(1)[0]
     log = tmp_path_factory.mktemp("serve") / "serve.log"
     server = Process(["relaygen", "serve", "--port", str(port)], port, "/health/ready", log)
     with asyncio.Runner() as runner:
