@@ -37,14 +37,15 @@ def match(large: Tokenizer, small: Tokenizer, profile: CueProfile | None) -> Mat
         ChatTemplateError: the large model has no usable chat template.
     """
     encoder = ChatEncoder(large)
-    prints = [Fingerprint.of(tokenizer) for tokenizer in (large, small)]
-    compare(prints[0], prints[1])
+    of_large = Fingerprint.of(large)
+    of_small = of_large if small is large else Fingerprint.of(small)
+    compare(of_large, of_small)
     if profile is not None:
-        profile.check_fingerprint(prints[0].hexdigest)
+        profile.check_fingerprint(of_large.hexdigest)
     return Match(
         encoder=encoder,
-        fingerprint=prints[0].hexdigest,
-        shared_ids=shared_ids(prints[0], prints[1]),
+        fingerprint=of_large.hexdigest,
+        shared_ids=shared_ids(of_large, of_small),
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ from relaygen.gateway.settings import ApiKey, GatewaySettings
 from relaygen.relay.config import RelayConfig
 from relaygen.relay.profile import CueProfile
 from relaygen.settings import PoolSettings, Settings
-from relaygen.tokens import Tokenizer
-from relaygen.types import ModelRole
+from relaygen.tokens import Fingerprint, Tokenizer
+from relaygen.types import ModelRole, Sampling
 
 _POOL_LIMITS = (
     *("concurrency", "queue", "first_token_s", "between_tokens_s", "leg_s", "health_interval_s"),
@@ -47,8 +47,16 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
     profile = None if settings.relay.profile is None else profiles.load(settings.relay.profile)
     async with AsyncExitStack() as stack:
         models: dict[ModelRole, Model] = {}
+        read: _Served | None = None
         for role, pool in ((ModelRole.LARGE, settings.large), (ModelRole.SMALL, settings.small)):
-            model = await _open(role, pool, settings.relay.tokenizer)
+            if pool.gguf is not None:
+                model = await asyncio.to_thread(
+                    open_model, pool.gguf, context_tokens=pool.context_tokens
+                )
+            else:
+                if read is None:
+                    read = await asyncio.to_thread(_read, role, settings.relay.tokenizer)
+                model = await _open_served(role, pool, read)
             stack.push_async_callback(model.engine.aclose)
             models[role] = model
         large, small = models[ModelRole.LARGE], models[ModelRole.SMALL]
@@ -98,34 +106,46 @@ def relay_config(settings: Settings) -> RelayConfig:
 
 def gateway_settings(settings: Settings) -> GatewaySettings:
     """The part of the settings that the gateway's door needs."""
-    server = settings.server
+    wanted = {field.name for field in fields(GatewaySettings)}
     return GatewaySettings(
         keys=tuple(ApiKey(**key.model_dump()) for key in settings.keys),
-        cors_origins=server.cors_origins,
-        max_body_bytes=server.max_body_bytes,
-        max_choices=server.max_choices,
-        max_streams=server.max_streams,
-        drain_s=server.drain_s,
-        log_prompts=server.log_prompts,
-        playground=server.playground,
+        **settings.server.model_dump(include=wanted),
     )
 
 
-async def _open(role: ModelRole, pool: PoolSettings, tokenizer: Path | None) -> Model:
-    if pool.gguf is not None:
-        return await asyncio.to_thread(open_model, pool.gguf, context_tokens=pool.context_tokens)
-    if tokenizer is None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Served:
+    """What is known of served models before a server is asked; both pools share it."""
+
+    tokenizer: Tokenizer
+    fingerprint: Fingerprint
+    sampling: Sampling
+
+
+def _read(role: ModelRole, path: Path | None) -> _Served:
+    if path is None:
         raise SettingsError(
             f"relay.tokenizer is missing: {role}.replicas are servers, and the gateway needs the "
             "tokenizer and chat template of the model; give its folder, or its GGUF file"
         )
-    read = await asyncio.to_thread(load_tokenizer, tokenizer)
-    sampling = await asyncio.to_thread(default_sampling, tokenizer)
-    engine = await _open_pool(role, pool, read)
-    return Model(name=pool.model or str(role), engine=engine, tokenizer=read, sampling=sampling)
+    tokenizer = load_tokenizer(path)
+    return _Served(
+        tokenizer=tokenizer,
+        fingerprint=Fingerprint.of(tokenizer),
+        sampling=default_sampling(path),
+    )
 
 
-async def _open_pool(role: ModelRole, pool: PoolSettings, tokenizer: Tokenizer) -> PoolEngine:
+async def _open_served(role: ModelRole, pool: PoolSettings, read: _Served) -> Model:
+    return Model(
+        name=pool.model or str(role),
+        engine=await _open_pool(role, pool, read),
+        tokenizer=read.tokenizer,
+        sampling=read.sampling,
+    )
+
+
+async def _open_pool(role: ModelRole, pool: PoolSettings, read: _Served) -> PoolEngine:
     options = HTTPOptions(
         api_key=_api_key(role, pool),
         model=pool.model,
@@ -134,8 +154,7 @@ async def _open_pool(role: ModelRole, pool: PoolSettings, tokenizer: Tokenizer) 
         leg_s=pool.leg_s,
     )
     opening = [
-        asyncio.ensure_future(_connect(role, url, pool, tokenizer, options))
-        for url in pool.replicas
+        asyncio.ensure_future(_connect(role, url, pool, read, options)) for url in pool.replicas
     ]
     try:
         engines = await asyncio.gather(*opening)
@@ -148,20 +167,20 @@ async def _open_pool(role: ModelRole, pool: PoolSettings, tokenizer: Tokenizer) 
 
 
 async def _connect(
-    role: ModelRole, url: str, pool: PoolSettings, tokenizer: Tokenizer, options: HTTPOptions
+    role: ModelRole, url: str, pool: PoolSettings, read: _Served, options: HTTPOptions
 ) -> OpenAIHTTPEngine:
     try:
         engine = await OpenAIHTTPEngine.connect(
             url,
             dialect=pool.dialect,
-            tokenizer=tokenizer,
+            tokenizer=read.tokenizer,
             context_tokens=pool.context_tokens,
             options=options,
         )
     except InvalidRequestError as error:
         raise SettingsError(f"{role}.{error.param or 'replicas'}: {error}") from error
     try:
-        await engine.check_tokenizer(tokenizer)
+        await engine.check_tokenizer(read.tokenizer, read.fingerprint)
     except BaseException:
         await engine.aclose()
         raise

@@ -24,7 +24,7 @@ from relaygen.engines.openai_http.options import HTTPOptions
 from relaygen.engines.openai_http.probe import AUTO, probe
 from relaygen.engines.openai_http.tokenizer_check import check_tokenizer
 from relaygen.errors import EngineError, EngineUnavailableError, InvalidRequestError
-from relaygen.tokens import Tokenizer
+from relaygen.tokens import Fingerprint, Tokenizer
 from relaygen.types import TokenScore
 
 _DEFAULTS = HTTPOptions()
@@ -200,8 +200,14 @@ class OpenAIHTTPEngine:
         self._check_open()
         return await self._dialect.score(token_ids, from_token, generation_id)
 
-    async def check_tokenizer(self, tokenizer: Tokenizer) -> bool:
+    async def check_tokenizer(
+        self, tokenizer: Tokenizer, fingerprint: Fingerprint | None = None
+    ) -> bool:
         """Compares a tokenizer with the server's own, by the ids of the fingerprint's probe text.
+
+        Args:
+            tokenizer: what the server should have.
+            fingerprint: its own, where it has been taken already.
 
         Returns:
             True if the ids are equal; False if the server has no way to ask.
@@ -210,7 +216,8 @@ class OpenAIHTTPEngine:
             TokenizerMismatchError: they differ; names the first difference.
             EngineError: the server cannot be reached, or fails.
         """
-        return await check_tokenizer(self._dialect, tokenizer, self.url)
+        fingerprint = fingerprint or Fingerprint.of(tokenizer)
+        return await check_tokenizer(self._dialect, tokenizer, fingerprint, self.url)
 
     async def check_health(self) -> None:
         """Returns if the server says that it is well.

@@ -8,7 +8,9 @@ from relaygen.tokens import Fingerprint, Tokenizer
 from relaygen.tokens.probe import probe_text
 
 
-async def check_tokenizer(dialect: Dialect, tokenizer: Tokenizer, url: str) -> bool:
+async def check_tokenizer(
+    dialect: Dialect, tokenizer: Tokenizer, fingerprint: Fingerprint, url: str
+) -> bool:
     """Compares the ids of the fingerprint's probe text with those of the server's own tokenizer.
 
     Equal ids show equal merges, pre-tokenizers and special tokens; entries that the text does not
@@ -21,7 +23,6 @@ async def check_tokenizer(dialect: Dialect, tokenizer: Tokenizer, url: str) -> b
         TokenizerMismatchError: they differ; names the first difference.
         EngineError: the server cannot be reached, or fails.
     """
-    fingerprint = Fingerprint.of(tokenizer)
     specials = [e.data.decode("utf-8") for e in fingerprint.entries.values() if e.special]
     try:
         theirs = await dialect.encode(probe_text(specials))
