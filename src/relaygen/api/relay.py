@@ -196,9 +196,7 @@ class Relay:
     def run(self, prompt: PromptTokens, options: Options) -> RelayRun:
         """The machine and engines of one generation, for callers that have a prompt already."""
         wanted = policy_under_form(options, tagged=self.encoder.reasoning is not None)
-        config = options.config or (
-            RelayConfig.paper_faithful() if wanted == "paper" else self.config
-        )
+        config = options.config or self.config.under(wanted)
         structured = options.tools or options.constraint
         if structured and config.answer_role is None and wanted in SHARED_ANSWERS:
             config = replace(config, answer_role=ModelRole.LARGE)

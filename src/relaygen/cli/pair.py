@@ -175,7 +175,7 @@ def with_system(system: str | None, messages: Sequence[dict[str, str]]) -> list[
 
 
 def _config(limits: Sequence[str], policy: PolicyName) -> RelayConfig:
-    base = RelayConfig.paper_faithful() if policy is PolicyName.PAPER else RelayConfig()
+    base = RelayConfig().under(policy)
     known = {f.name: getattr(base, f.name) for f in fields(base)}
     settable = {n: v for n, v in known.items() if isinstance(v, int)}
     changes: dict[str, Any] = {}

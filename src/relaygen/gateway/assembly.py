@@ -88,7 +88,7 @@ def relay_config(settings: Settings) -> RelayConfig:
     Raises:
         SettingsError: there is no such limit, or it is out of range.
     """
-    base = RelayConfig.paper_faithful() if settings.relay.policy == "paper" else RelayConfig()
+    base = RelayConfig().under(settings.relay.policy)
     limits: dict[str, Any] = dict(settings.relay.limits)
     known = [field.name for field in fields(base)]
     unknown = [name for name in limits if name not in known]

@@ -52,6 +52,10 @@ class RelayConfig:
                     param=entry.name,
                 )
 
+    def under(self, policy: str) -> RelayConfig:
+        """These limits, except that the policy ``paper`` brings the published code's."""
+        return self.paper_faithful() if policy == "paper" else self
+
     @classmethod
     def paper_faithful(cls) -> RelayConfig:
         """The limits of the published code; use it with `policies.PaperPolicy`.

@@ -92,7 +92,7 @@ def _config(given: RelayFields, policy: str, service: Service) -> RelayConfig | 
         return None
     if "answer_role" in changes:
         changes["answer_role"] = ModelRole(changes["answer_role"])
-    base = RelayConfig.paper_faithful() if policy == "paper" else service.relay.config
+    base = service.relay.config.under(policy)
     try:
         return replace(base, **changes)
     except InvalidRequestError as error:
