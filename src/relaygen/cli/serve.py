@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,10 +53,10 @@ def serve(
     What is given here wins over RELAYGEN_... in the environment, which wins over the file.
     With no models at all it serves the embedded pair.
     """
-    from relaygen.settings import load
+    from relaygen.settings import load, names_a_model
 
     flags = _flags(large, small, tokenizer, profile, name, host, port, log)
-    if config is None and not _names_a_model(flags):
+    if config is None and not (names_a_model() or "large" in flags or "small" in flags):
         say("no models are given: this serves the embedded pair, which knows arithmetic stories")
         flags = _embedded(flags)
     settings = load(config, flags)
@@ -100,11 +99,6 @@ def _pool(role: str, given: list[str] | None) -> dict[str, Any]:
             param=role,
         )
     return {"gguf": given[0]}
-
-
-def _names_a_model(flags: dict[str, Any]) -> bool:
-    named = any(key.startswith(("RELAYGEN_LARGE__", "RELAYGEN_SMALL__")) for key in os.environ)
-    return named or "large" in flags or "small" in flags
 
 
 def _embedded(flags: dict[str, Any]) -> dict[str, Any]:

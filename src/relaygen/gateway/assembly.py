@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields, replace
@@ -21,7 +20,7 @@ from relaygen.gateway.service import Service
 from relaygen.gateway.settings import ApiKey, GatewaySettings
 from relaygen.relay.config import RelayConfig
 from relaygen.relay.profile import CueProfile
-from relaygen.settings import PoolSettings, Settings
+from relaygen.settings import PoolSettings, Settings, server_key
 from relaygen.tokens import Fingerprint, Tokenizer
 from relaygen.types import ModelRole, Sampling
 
@@ -147,7 +146,7 @@ async def _open_served(role: ModelRole, pool: PoolSettings, read: _Served) -> Mo
 
 async def _open_pool(role: ModelRole, pool: PoolSettings, read: _Served) -> PoolEngine:
     options = HTTPOptions(
-        api_key=_api_key(role, pool),
+        api_key=server_key(role, pool),
         model=pool.model,
         first_token_s=pool.first_token_s,
         between_tokens_s=pool.between_tokens_s,
@@ -193,18 +192,6 @@ async def _give_up(opening: Sequence[asyncio.Future[OpenAIHTTPEngine]]) -> None:
     for result in await asyncio.gather(*opening, return_exceptions=True):
         if isinstance(result, OpenAIHTTPEngine):
             await result.aclose()
-
-
-def _api_key(role: ModelRole, pool: PoolSettings) -> str | None:
-    if pool.api_key_env is None:
-        return None
-    key = os.environ.get(pool.api_key_env)
-    if not key:
-        raise SettingsError(
-            f"{role}.api_key_env names the variable {pool.api_key_env}, and it is not set: set it "
-            "to the servers' key, or leave the setting out"
-        )
-    return key
 
 
 def _busy(engine: Engine, limit: int) -> Any:
