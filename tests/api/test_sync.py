@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
+from queue import SimpleQueue
 
 import pytest
 
 from relaygen import demo_models
 from relaygen.api import Options, SyncRelay
+from relaygen.api.sync import _Job
 from relaygen.engines.simulated import Fault
 from relaygen.errors import EngineError, InvalidRequestError, ProtocolError
 from relaygen.relay.config import RelayConfig
@@ -43,6 +46,15 @@ def test_a_stream_that_is_left_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> 
         stream.close()
         stream.close()
         assert stream.result.finish_reason is FinishReason.CANCELLED
+
+
+def test_closing_the_relay_cancels_its_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    with _open(monkeypatch, Fault(kind="stall", after=8)) as relay:
+        stream = relay.stream("How many?")
+        parts = iter(stream)
+        assert next(parts).text
+    stream.close()
+    assert stream.result.finish_reason is FinishReason.CANCELLED
 
 
 def test_a_stream_that_was_never_read_has_no_result(relay: SyncRelay) -> None:
@@ -86,23 +98,19 @@ def test_the_paper_policy_brings_its_own_limits(monkeypatch: pytest.MonkeyPatch)
     assert (ours, theirs, mixed) == (ModelRole.LARGE, ModelRole.SMALL, ModelRole.LARGE)
 
 
-def test_an_interrupt_where_a_wait_ends_does_not_hang_the_next(
-    relay: SyncRelay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stream = relay.stream("How many?")
-    assert "".join(part.text for part in stream)
-    job = stream._job
-    assert job is not None
-    wake, over = job._wake, job._over
+def test_an_interrupt_where_a_wait_ends_does_not_hang_the_next(relay: SyncRelay) -> None:
+    loop, allowed, wakes = relay._loop, asyncio.Event(), SimpleQueue[None]()
 
     class Interrupted:
+        put = wakes.put
+
         def get(self) -> None:
-            wake.get()  # the wake-up is taken, and lost
-            job._over = over
+            loop.call_soon_threadsafe(allowed.set)
+            wakes.get()  # the wake-up is taken, and lost
             raise KeyboardInterrupt
 
-    job._over = None
-    monkeypatch.setattr(job, "_wake", Interrupted())
+    job = _Job(loop, allowed.wait())
+    job._wake = Interrupted()  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
-        stream.close()
-    stream.close()
+        job.result()
+    assert job.result() is True

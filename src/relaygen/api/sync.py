@@ -40,7 +40,8 @@ class _Job(Generic[_T]):
 
     def cancel(self) -> None:
         """Returns when the work is over; it may have come to its own end before."""
-        self._loop.call_soon_threadsafe(self._cancel)
+        if self._over is None:
+            self._loop.call_soon_threadsafe(self._cancel)
         task = self._wait()
         if not task.cancelled():
             task.exception()  # looked at, so that asyncio does not report it as lost
@@ -172,13 +173,20 @@ class SyncRelay:
         return self.wait(self.relay.generate(messages, options))
 
     def close(self) -> None:
-        """Frees both models. May be called twice."""
+        """Cancels what still runs and frees both models. May be called twice."""
         if self._loop.is_closed():
             return
-        self.wait(self.relay.aclose())
+        self.wait(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end(self) -> None:
+        running = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await self.relay.aclose()
 
     def __enter__(self) -> Self:
         return self
