@@ -86,7 +86,7 @@ async def over_http(dialect: str) -> Case:
             server.url,
             tokenizer=ByteTokenizer(vocabulary),
             context_tokens=None if ids else 512,
-            options=HTTPOptions(original_logprobs=True),
+            options=HTTPOptions(original_logprobs=True, stop_strings=4),
         )
 
     return Case(

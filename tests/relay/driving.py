@@ -32,6 +32,7 @@ LARGE, SMALL = ModelRole.LARGE, ModelRole.SMALL
 
 Writer = Callable[[Sequence[int]], int]
 Judgement = Callable[[Sequence[int]], TokenScore]
+Decoder = Callable[[Sequence[int]], str]
 SURE = TokenScore(logprob=-0.01, margin=0.95, entropy=0.05)
 UNSURE = TokenScore(logprob=-2.0, margin=0.05, entropy=2.0)
 
@@ -99,10 +100,13 @@ class Play:
 class _Leg:
     """One engine call of the play."""
 
-    def __init__(self, action: Generate, writer: Writer, score: Judgement) -> None:
+    def __init__(
+        self, action: Generate, writer: Writer, score: Judgement, decode: Decoder | None
+    ) -> None:
         self.action = action
         self._writer = writer
         self._score = score
+        self._decode = decode
         self.prefix = list(action.prompt_tokens)
         self.count = 0
         self.end: LegEnd | None = None
@@ -118,8 +122,16 @@ class _Leg:
                 self.end = LegEnd.EOS
             elif self.count == self.action.max_tokens:
                 self.end = LegEnd.LENGTH
+            elif self._stopped():
+                self.end = LegEnd.STOP_HINT
         wanted = tuple(scores) if self.action.want_scores else None
         return Output(self.action.leg_id, tuple(self.prefix[first:]), wanted)
+
+    def _stopped(self) -> bool:
+        if self._decode is None or not self.action.stop_hints:
+            return False
+        text = self._decode(self.prefix[len(self.action.prompt_tokens) :])
+        return any(hint in text for hint in self.action.stop_hints)
 
 
 def drive(
@@ -131,6 +143,7 @@ def drive(
     late: int = 0,
     score: Judgement = lambda prefix: SURE,
     cancel_after: int | None = None,
+    hinted: Decoder | None = None,
 ) -> Play:
     """Answers the machine until it is done.
 
@@ -142,6 +155,7 @@ def drive(
         late: tokens that a leg still delivers after it was cancelled.
         score: of the token after a prefix, by whichever model.
         cancel_after: the reader leaves after so many outputs.
+        hinted: tells text from tokens; given, legs end at their stop hints.
     """
     play = Play(machine)
     size: Iterator[int] = iter(sizes)
@@ -171,7 +185,7 @@ def drive(
                     room = machine.generation.max_tokens - len(machine.tokens)
                     assert 1 <= action.max_tokens <= room
                     assert action.generated_from == len(machine.generation.prompt)
-                    leg = _Leg(action, writers[action.role], score)
+                    leg = _Leg(action, writers[action.role], score, hinted)
                 else:
                     judged = action
             elif isinstance(action, Finish):

@@ -71,6 +71,22 @@ def a_failure_that_is_repeated_changes_no_token(relay: Relay, breaks: dict[int, 
     assert broken.text == whole.text
 
 
+def servers_that_end_legs_at_stop_hints_change_no_token(relay: Relay, sizes: list[int]) -> None:
+    whole = run(relay)
+    hinted = drive(
+        relay.machine(),
+        relay.writers(),
+        sizes=itertools.cycle(sizes),
+        score=relay.score,
+        hinted=relay.vocabulary.decode,
+    )
+    check_laws(hinted, relay.vocabulary.decode)
+    assert turns(hinted) == turns(whole)
+    assert hinted.text == whole.text
+    assert hinted.finish == whole.finish
+    assert len(hinted.legs) == len(whole.legs) + hinted.machine.early_stops
+
+
 def a_reader_may_leave_at_any_time(relay: Relay, sizes: list[int], moment: int) -> None:
     play = drive(
         relay.machine(),
@@ -98,6 +114,10 @@ PROPERTIES: list[tuple[Callable[..., None], dict[str, st.SearchStrategy[object]]
             "relay": relays(),
             "breaks": st.dictionaries(st.integers(0, 8), st.integers(0, 6), max_size=3),
         },
+    ),
+    (
+        servers_that_end_legs_at_stop_hints_change_no_token,
+        {"relay": relays(), "sizes": sizes},
     ),
     (
         a_reader_may_leave_at_any_time,

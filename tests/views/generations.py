@@ -101,6 +101,7 @@ def _around(segments: list[dict[str, Any]], policy: str, question: str) -> dict[
             "small_lost": False,
             "failovers": 0,
             "handoffs_left_out": 0,
+            "early_stops": 0,
             "segments": segments,
         },
         "run": {"seed": 7, "messages": [{"role": "user", "content": question}]},

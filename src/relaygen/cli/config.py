@@ -26,6 +26,8 @@ profile = "qwen3"                    # which cues hand over
 [large]
 replicas = ["http://10.0.0.1:8000", "http://10.0.0.2:8000"]
 
+# stop_strings = 64                  # if vLLM was started with VLLM_MAX_STOP_STRINGS=64
+
 [small]
 replicas = ["http://10.0.0.3:8000"]
 

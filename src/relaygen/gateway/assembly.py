@@ -151,6 +151,7 @@ async def _open_pool(role: ModelRole, pool: PoolSettings, read: _Served) -> Pool
         first_token_s=pool.first_token_s,
         between_tokens_s=pool.between_tokens_s,
         leg_s=pool.leg_s,
+        stop_strings=pool.stop_strings,
     )
     opening = [
         asyncio.ensure_future(_connect(role, url, pool, read, options)) for url in pool.replicas

@@ -32,6 +32,7 @@ class Pool:
         key: the name of its key, which is also the variable that holds it; None: it has none.
         context_tokens: prompt plus generation.
         concurrency: legs at once; None: the gateway's default.
+        stop_strings: as `PoolSettings.stop_strings`.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Pool:
     key: str | None
     context_tokens: int
     concurrency: int | None
+    stop_strings: int | None
 
 
 def gateway_config(
@@ -55,6 +57,7 @@ def gateway_config(
             api_key_env=pool.key,
             context_tokens=pool.context_tokens,
             concurrency=pool.concurrency,
+            stop_strings=pool.stop_strings,
         )
     document["relay"] = _present(tokenizer=str(tokenizer), profile=profile)
     document["server"] = _present(host=host, port=port)

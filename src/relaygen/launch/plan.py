@@ -19,7 +19,7 @@ from relaygen.launch.refusals import check_options, choose_engine
 from relaygen.launch.server import ModelServer
 from relaygen.launch.service import Service
 from relaygen.launch.sglang import sglang_command
-from relaygen.launch.vllm import vllm_command
+from relaygen.launch.vllm import STOP_STRINGS, vllm_command
 
 _DIALECTS = {Engine.LLAMA_CPP: "llama_server", Engine.VLLM: "vllm", Engine.SGLANG: "sglang"}
 _SERVER_GRACE_S = 15.0
@@ -93,6 +93,7 @@ def make_plan(
             key=server.key if server.key in keys else None,
             context_tokens=server.context_tokens,
             concurrency=server.slots,
+            stop_strings=STOP_STRINGS if engine is Engine.VLLM else None,
         )
         for server, service in zip(servers, services, strict=True)
     ]

@@ -15,7 +15,7 @@ from relaygen.launch.server import ModelServer
 
 MODULE = "vllm.entrypoints.openai.api_server"
 
-_STOP_STRINGS = 64  # cues of a profile; vLLM allows 4 of them unless told otherwise
+STOP_STRINGS = 64  # cues of a profile; vLLM allows 4 of them unless told otherwise
 _KEEP_ALIVE_S = 600  # vLLM hangs up after 5 s, in the middle of a pause between two legs
 
 
@@ -54,7 +54,7 @@ def vllm_command(server: ModelServer, *, python: str) -> Command:
     if server.draft is not None:
         flags += ["--speculative-config", speculative_config(server.draft)]
     environment = {
-        "VLLM_MAX_STOP_STRINGS": str(_STOP_STRINGS),
+        "VLLM_MAX_STOP_STRINGS": str(STOP_STRINGS),
         "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": str(_KEEP_ALIVE_S),
         "VLLM_NO_USAGE_STATS": "1",
         **(server.gpu_environment if on_gpu else _cpu_environment(server)),

@@ -28,6 +28,7 @@ class RelayConfig:
             against loops; 0 in ours, which has `min_small_tokens` and `max_small_run` instead).
         read_ahead: while one model writes, hint the other to read what is new every so many
             tokens; 0 is off.
+        stop_hints: tell servers the strings at which a leg is likely to be over.
     """
 
     max_small_tokens: int = 128
@@ -39,6 +40,7 @@ class RelayConfig:
     answer_role: ModelRole | None = None
     mute_tokens: int = 0
     read_ahead: int = 0
+    stop_hints: bool = True
 
     def __post_init__(self) -> None:
         lowest: dict[str, int] = {"max_small_tokens": 1, "max_small_run": 1}

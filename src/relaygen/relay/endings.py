@@ -53,6 +53,11 @@ class Endings:
     def leg_ended(self, reason: LegEnd) -> None:
         """The leg ended by itself."""
         self._legs.ended()
+        if reason is LegEnd.STOP_HINT:
+            if self._legs.left == 0:
+                reason = LegEnd.LENGTH
+            elif self._legs.go_on(hinted=not (self._turns.answering or self._turns.small_out)):
+                return  # too early: nothing that counts has ended
         decision = None if self._turns.answering else self._ask(reason)
         if decision is not None:
             self._carry_out(decision)

@@ -20,6 +20,7 @@ class Legs:
         current: the leg that may add to the generation.
         eos_ids: what ends the output of the model that wrote last.
         actions: what the caller has not fetched yet.
+        early_stops: legs that a stop hint ended before anything that counts had.
     """
 
     def __init__(
@@ -28,11 +29,14 @@ class Legs:
         self.current: int | None = None
         self.eos_ids: frozenset[int] = frozenset()
         self.actions: list[Action] = []
+        self.early_stops = 0
         self._generation = generation
         self._transcript = transcript
         self._want_scores = want_scores
         self._read_ahead = read_ahead
         self._segments: list[Segment] = []  # by leg: the one that it wrote to last
+        self._begun = 0  # tokens of the generation when the leg began
+        self._hints: tuple[str, ...] = ()
         self._ends: int | None = None  # tokens of the generation at which the leg is used up
         self._judge: ModelRole | None = None  # the leg is a scoring, by this model
         self._read_by_other = 0
@@ -54,7 +58,7 @@ class Legs:
 
     # -- starting -----------------------------------------------------------------------------
 
-    def write(self, max_tokens: int | None = None) -> None:
+    def write(self, max_tokens: int | None = None, stop_hints: tuple[str, ...] = ()) -> None:
         """Starts a leg for the current segment; `max_tokens` limits it further."""
         generation, segment = self._generation, self._transcript.segment
         writer = generation.writers[segment.role]
@@ -65,6 +69,8 @@ class Legs:
         leg_id = self._begin()
         segment.legs.append(leg_id)
         self._judge = None
+        self._begun = done
+        self._hints = stop_hints
         self._ends = None if max_tokens is None else done + limit
         self._read_by_other = done
         self.eos_ids = writer.eos_ids
@@ -76,7 +82,7 @@ class Legs:
                 prompt_tokens=prompt,
                 generated_from=len(generation.prompt),
                 max_tokens=limit,
-                stop_hints=(),
+                stop_hints=stop_hints,
                 sampling=self._seeded(writer.sampling, len(prompt), segment.role),
                 eos_ids=writer.eos_ids,
                 want_scores=self._want_scores,
@@ -104,7 +110,20 @@ class Legs:
         if self._judge is not None:
             self.score(self._judge)
         else:
-            self.write(self.left)
+            self.write(self.left, self._hints)
+
+    def go_on(self, *, hinted: bool) -> bool:
+        """Starts the newest leg again, if a stop hint can have ended it; whether it did.
+
+        Args:
+            hinted: hints are still of use.
+        """
+        if not self._hints:
+            return False
+        self.early_stops += 1
+        wrote = len(self._transcript.tokens) > self._begun
+        self.write(self.left, self._hints if hinted and wrote else ())
+        return True
 
     def hint(self) -> None:
         """Has the other model read what is new, if that is enough to be worth a call."""

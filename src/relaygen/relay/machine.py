@@ -128,6 +128,11 @@ class RelayMachine:
         """How often the large model wrote on because the small one was busy."""
         return self._turns.handoffs_left_out
 
+    @property
+    def early_stops(self) -> int:
+        """How often a stop hint ended a leg too early, so that it was asked to go on."""
+        return self._legs.early_stops
+
     def next_actions(self) -> list[Action]:
         """What to do now, in order. Each action is returned once."""
         return self._legs.take_actions()

@@ -33,6 +33,7 @@ class Write:
             of a tentative segment.
         tentative: hold the segment's text back until a later decision keeps it.
         max_tokens: most tokens of the leg; None: as many as the generation may have.
+        stop_hints: strings at which `role` is likely to be done (`hints`).
     """
 
     role: ModelRole
@@ -40,6 +41,7 @@ class Write:
     drop: int = 0
     tentative: bool = False
     max_tokens: int | None = None
+    stop_hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,8 @@ class Turns:
         self.tentative = decision.tentative
         if self.tentative or self.opening:
             self._transcript.mark()
-        self._legs.write(decision.max_tokens)
+        hints = () if self.small_out else decision.stop_hints
+        self._legs.write(decision.max_tokens, hints)
 
     def answer(self) -> None:
         """Gives the word for the answer. Rule 7: to whom depends on how much was reasoned."""

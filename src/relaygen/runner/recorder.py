@@ -92,6 +92,7 @@ class Recorder:
             small_lost=machine.small_lost,
             failovers=self.failovers,
             handoffs_left_out=machine.handoffs_left_out,
+            early_stops=machine.early_stops,
         )
         return Result(
             text="".join(self._parts[True]),

@@ -53,6 +53,7 @@ class Trace:
         small_lost: the small model failed on the way, the large one wrote on alone.
         failovers: legs that were repeated after a failure.
         handoffs_left_out: how often the large model wrote on because the small one was busy.
+        early_stops: legs that a server's stop string ended too early, and that went on.
     """
 
     policy: str
@@ -62,6 +63,7 @@ class Trace:
     small_lost: bool = False
     failovers: int = 0
     handoffs_left_out: int = 0
+    early_stops: int = 0
 
     @property
     def large_tokens(self) -> int:

@@ -53,6 +53,8 @@ class PoolSettings(_Part):
         leg_s: likewise for a whole leg.
         health_interval_s: how often a replica is asked whether it is well.
         context_tokens: prompt plus generation; None: what the server or the file says.
+        stop_strings: how many stop strings a request may have there. vLLM takes 4 unless it was
+            started with ``VLLM_MAX_STOP_STRINGS``; enough for every cue of the profile is best.
     """
 
     replicas: tuple[Url, ...] = ()
@@ -67,6 +69,7 @@ class PoolSettings(_Part):
     leg_s: Seconds = 1800.0
     health_interval_s: Seconds = 5.0
     context_tokens: Annotated[int | None, Field(ge=16)] = None
+    stop_strings: Annotated[int | None, Field(ge=0)] = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -38,6 +38,7 @@ class _Trace(msgspec.Struct, kw_only=True):
     overrun_tokens: _Count | None = None
     failovers: _Count = 0
     handoffs_left_out: _Count = 0
+    early_stops: _Count = 0
     small_lost: bool = False
 
 

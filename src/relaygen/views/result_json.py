@@ -36,6 +36,7 @@ def trace_object(trace: Trace) -> dict[str, Any]:
         "small_lost": trace.small_lost,
         "failovers": trace.failovers,
         "handoffs_left_out": trace.handoffs_left_out,
+        "early_stops": trace.early_stops,
         "segments": [_segment(segment) for segment in trace.segments],
     }
 

@@ -47,6 +47,7 @@ class RelayFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     answer_role: Literal["large", "small"] | None = None
     mute_tokens: int | None = None
     read_ahead: int | None = None
+    stop_hints: bool | None = None
 
 
 class CommonRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

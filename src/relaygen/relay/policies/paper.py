@@ -25,6 +25,7 @@ class PaperPolicy(RelayPolicy):
 
     def __init__(self, cues: Sequence[SwitchCue], config: RelayConfig) -> None:
         super().__init__((), config)
+        self._small_hints = SENTENCE_ENDS if config.stop_hints else ()
         self._cue_texts = tuple(cue.text for cue in cues)
         self._tail = ""
         self._longest = max((len(text) for text in (*self._cue_texts, *SENTENCE_ENDS)), default=1)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from relaygen.errors import ProtocolError
 from relaygen.relay.config import RelayConfig
 from relaygen.relay.cues import SwitchCue
+from relaygen.relay.hints import SENTENCE_END_HINTS, cue_hints
 from relaygen.relay.policy import Decision, Step, Write
 from relaygen.types import LegEnd, ModelRole, TokenScore
 
@@ -26,6 +27,9 @@ class RelayPolicy:
     def __init__(self, cues: Sequence[SwitchCue], config: RelayConfig) -> None:
         self.cues: Sequence[SwitchCue] = cues
         self._config = config
+        hints = config.stop_hints
+        self._large_hints: tuple[str, ...] = cue_hints(cues) if hints else ()
+        self._small_hints: tuple[str, ...] = SENTENCE_END_HINTS if hints else ()
         self._run = 0  # small segments since the last whole large sentence
         self._muted = False
         self._whole = True  # the large model's current sentence is its own from the start
@@ -37,7 +41,7 @@ class RelayPolicy:
 
     def begin(self) -> Write:
         """The large model begins."""
-        return Write(ModelRole.LARGE, "")
+        return Write(ModelRole.LARGE, "", stop_hints=self._large_hints)
 
     def token(self, step: Step) -> Decision:
         """A handoff after a cue of the large model, a handback after a sentence of the small one."""
@@ -82,14 +86,19 @@ class RelayPolicy:
     def _handoff(self, reason: str, drop: int = 0) -> Write:
         self._run += 1
         return Write(
-            ModelRole.SMALL, reason, drop=drop, max_tokens=self._config.max_small_tokens + 1
+            ModelRole.SMALL,
+            reason,
+            drop=drop,
+            max_tokens=self._config.max_small_tokens + 1,
+            stop_hints=self._small_hints,
         )
 
     def _handback(self, reason: str, tokens: int, drop: int = 0) -> Write:
         config = self._config
         self._muted = tokens - drop < config.min_small_tokens or self._run >= config.max_small_run
         self._whole = reason == "sentence_end"
-        return Write(ModelRole.LARGE, reason, drop=drop)
+        hints = () if self._muted else self._large_hints
+        return Write(ModelRole.LARGE, reason, drop=drop, stop_hints=hints)
 
     def _count_large_sentences(self, step: Step) -> None:
         for end in step.ends:

@@ -57,10 +57,10 @@ class LlamaServer:
         self.pieces = None if served.tokenizer is None else Pieces(served.tokenizer)
         self.tokenizer = served.tokenizer
         self._full_stop: int | None = None
-        stops = client.options.stop_strings
         self._capabilities = Capabilities(
             top_logprobs=20,
-            stop_strings=16 if stops is None else stops,
+            # It holds back what may begin a stop string, and never sends the ids that complete it.
+            stop_strings=client.options.stop_strings or 0,
             prompt_scoring=True,
             prefix_cache=True,
             penalties=False,
