@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Sequence
@@ -42,9 +43,25 @@ class Asked:
         """Role and kept tokens of every segment."""
         return [(ModelRole(s["role"]), len(s["token_ids"])) for s in self.trace["segments"]]
 
+    @property
+    def legs(self) -> list[tuple[ModelRole, int]]:
+        """Role and kept tokens of every run of one role, in order."""
+        return [
+            (role, sum(count for _, count in run))
+            for role, run in itertools.groupby(
+                (s for s in self.segments if s[1]), key=lambda segment: segment[0]
+            )
+        ]
+
 
 async def ask(
-    session: aiohttp.ClientSession, url: str, model: str, question: str, **fields: Any
+    session: aiohttp.ClientSession,
+    url: str,
+    model: str,
+    question: str,
+    *,
+    relaygen: dict[str, Any] | None = None,
+    **fields: Any,
 ) -> Asked:
     """Streams one chat completion; `fields` are further fields of the request."""
     body = {
@@ -52,7 +69,7 @@ async def ask(
         "messages": [{"role": "user", "content": question}],
         "stream": True,
         "stream_options": {"include_usage": True},
-        "relaygen": {"trace": True},
+        "relaygen": {"trace": True, **(relaygen or {})},
         **fields,
     }
     asked = Asked()

@@ -9,14 +9,15 @@ Two questions, over simulated servers in processes of their own (`benchmarks.sta
 * Should the model that does not write be asked to read along (`RelayConfig.read_ahead`)?
 
 Stop strings know neither sentence starts nor decimals: where one is found too early, the leg has to
-be asked for again. How often that would be is counted on real traces, with the ``qwen3`` profile,
-where ``--data`` has them.
+be asked for again. How often that would be, for each leg, is counted on real traces, with the
+``qwen3`` profile, where ``--data`` has them; and how many legs their servers would end themselves.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import statistics
 import time
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ from relaygen.engines.openai_http import HTTPOptions
 from relaygen.planning import Costs
 from relaygen.profiles import load as load_profile
 from relaygen.relay.config import RelayConfig
+from relaygen.relay.hints import SENTENCE_END_HINTS, cue_hints
 from relaygen.relay.machine import RelayMachine
 from relaygen.relay.policies import RelayPolicy
 from relaygen.types import ModelRole
@@ -48,7 +50,7 @@ WRITE_MS = ((5.0, 0.8), (2.0, 0.4))
 READ_MS = {LARGE: 0.2, SMALL: 0.02}
 TOKENS, HANDOFFS, LARGE_SHARE = 1800, 27, 0.7
 STOPS = HTTPOptions(stop_strings=16)
-_LARGE_STOPS = (*CUES, "</think>")
+_PUBLISHED_ENDS = (".", "!", "?", "\n\n")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,11 +74,11 @@ class Mode:
 
 MODES = (
     Mode(name="close", stops={LARGE: (), SMALL: ()}),
-    Mode(name="stop strings of the small model", stops={LARGE: (), SMALL: (". ", "! ", "? ")}),
-    Mode(name="stop strings of both", stops={LARGE: _LARGE_STOPS, SMALL: (". ", "! ", "? ")}),
+    Mode(name="stop hints of the small model", stops={LARGE: (), SMALL: SENTENCE_END_HINTS}),
+    Mode(name="stop hints of both", stops={LARGE: CUES, SMALL: SENTENCE_END_HINTS}),
     Mode(
         name="stop strings as published",
-        stops={LARGE: _LARGE_STOPS, SMALL: (".", "!", "?", "\n\n")},
+        stops={LARGE: (*CUES, "</think>"), SMALL: _PUBLISHED_ENDS},
         looks_ahead=False,
     ),
 )
@@ -198,31 +200,39 @@ async def reading_along(
     }
 
 
-def too_early(data: Path) -> dict[str, float]:
+def too_early(data: Path) -> dict[str, dict[str, float]]:
     """How often stop strings would end a leg of a real trace before its end, for each leg."""
     texts = load_traces(data)
     words = Words(texts)
     cues = load_profile("qwen3").cues
-    stops = {LARGE: tuple(cue.text for cue in cues), SMALL: (".", "!", "?", "\n\n")}
-    exact = (". ", "! ", "? ", "\n\n")
+    ways = {
+        "hints": {LARGE: cue_hints(cues), SMALL: SENTENCE_END_HINTS},
+        "the first four hints": {LARGE: cue_hints(cues)[:4], SMALL: SENTENCE_END_HINTS[:4]},
+        "as published": {LARGE: tuple(cue.text for cue in cues), SMALL: _PUBLISHED_ENDS},
+    }
     legs = dict.fromkeys(ROLES, 0)
-    early = {"large": 0, "small": 0, "small, with a space": 0}
+    found = {
+        name: {f"{what}_{role}": 0 for what in ("early", "ended") for role in ROLES}
+        for name in ways
+    }
     for text in texts:
         trace = words.encode(text)
         machine = RelayMachine(generation(len(trace)), words, RelayPolicy(cues, CONFIG), CONFIG)
         play(machine, trace)
-        for segment in machine.segments:
-            legs[segment.role] += 1
-            # The stop that ends the segment itself is no early one.
-            inside = segment.text[:-1].rstrip()
-            early[str(segment.role)] += _found(inside, stops[segment.role])
-            if segment.role is SMALL:
-                early["small, with a space"] += _found(inside, exact)
+        after = itertools.chain((s.text for s in machine.segments[1:]), ("",))
+        for segment, following in zip(machine.segments, after, strict=True):
+            role = segment.role
+            legs[role] += 1
+            # A leg's last token may be read only to decide: the next sentence's, or a cue's space.
+            end = segment.text + following[:2]
+            for name, stops in ways.items():
+                # The stop that ends the segment itself is no early one.
+                early = _found(segment.text[:-1].rstrip(), stops[role])
+                found[name][f"early_{role}"] += early
+                found[name][f"ended_{role}"] += _found(end, stops[role]) > early
     return {
-        "legs": float(sum(legs.values())),
-        "early_a_large_leg": early["large"] / legs[LARGE],
-        "early_a_small_leg": early["small"] / legs[SMALL],
-        "early_a_small_leg_with_a_space": early["small, with a space"] / legs[SMALL],
+        name: {what: count / legs[ModelRole(what[6:])] for what, count in own.items()}
+        for name, own in found.items()
     }
 
 
@@ -298,8 +308,8 @@ def main() -> None:
     if arguments.data.exists():
         figures["stops_too_early_in_real_traces"] = too_early(arguments.data)
         print("\nstop strings found too early in real traces:")
-        for name, value in figures["stops_too_early_in_real_traces"].items():
-            print(f"  {name}: {value:.3f}")
+        for name, own in figures["stops_too_early_in_real_traces"].items():
+            print(f"  {name}: " + ", ".join(f"{k} {value:.3f}" for k, value in own.items()))
     else:
         print(f"real traces are left out: {arguments.data} is not there")
     keep_results("handoff_modes", SEED, figures, quick=arguments.quick)

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -25,17 +25,20 @@ class Launched:
 
 
 @asynccontextmanager
-async def launched(flags: Sequence[str]) -> AsyncIterator[Launched]:
+async def launched(
+    flags: Sequence[str], settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Launched]:
     """Starts it, waits until all is ready, and ends it.
 
     Args:
         flags: of ``relaygen launch``.
+        settings: of the gateway, as variables of its environment.
     """
     launch = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "relaygen", "launch", "--port", "0", "--cpu"),
         *("--ready-timeout", str(READY_S), *flags),
         stderr=PIPE,
-        env=os.environ | {"RELAYGEN_SERVER__PLAYGROUND": "false"},
+        env=os.environ | {"RELAYGEN_SERVER__PLAYGROUND": "false", **(settings or {})},
     )
     assert launch.stderr is not None
     found: dict[str, str] = {}

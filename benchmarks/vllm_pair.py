@@ -1,6 +1,6 @@
 """The embedded pair behind two vLLM servers on this CPU, through the gateway.
 
-    python -m benchmarks.vllm_pair --python .venv-vllm/bin/python [--problems 100] [--loaded 96]
+    python -m benchmarks.vllm_pair --python .venv-vllm/bin/python [--problems 100]
 
 First one problem at a time: large alone, small alone and relay interleaved, with accuracy and the
 ratio to the limit of working in sequence. Then several at once: latency, gaps at handoffs, tokens a
@@ -14,23 +14,32 @@ import asyncio
 import random
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import islice
 from typing import Any
 
 import aiohttp
 
 from benchmarks.asking import Asked, ask, first_token_ms
 from benchmarks.environment import write_results
+from benchmarks.handoff_losses import ServerCosts, speed
 from benchmarks.intervals import paired_difference, wilson
 from benchmarks.launched import Launched, launched
 from benchmarks.prefix_blocks import PrefixBlocks
 from relaygen import demo_models
 from relaygen.demo_models import DemoProblem
 from relaygen.demo_models.grading import is_right
-from relaygen.planning import Costs, limit, reading_of
+from relaygen.planning import Costs
+from relaygen.types import ModelRole
 
 MODEL = "relay"
 POLICIES = ("large", "relay", "small")
+# Ways to hand over that are not the default, on the first `--ways` problems.
+WAYS: dict[str, dict[str, Any]] = {
+    "closing": {"stop_hints": False},
+    "reading_along": {"read_ahead": 16},
+}
 SAMPLING = {"temperature": 0.6, "top_k": 20, "top_p": 0.95, "max_tokens": 1200}
 BLOCK = 32
 _SHORT, _LONG = 64, 64 + 8 * BLOCK
@@ -40,53 +49,76 @@ _METRIC = re.compile(r"^vllm:prefix_cache_(hits|queries)_total\{[^}]*\}\s+(\S+)"
 async def solve(
     session: aiohttp.ClientSession, at: Launched, policy: str, problem: DemoProblem, seed: int
 ) -> Asked:
-    """One problem by one policy."""
-    name = f"{MODEL}:{policy}"
-    return await ask(session, at.gateway, name, problem.question, seed=seed, **SAMPLING)
+    """One problem by one policy, or in one of `WAYS`."""
+    way = WAYS.get(policy)
+    name = f"{MODEL}:{policy}" if way is None else MODEL
+    question = problem.question
+    return await ask(session, at.gateway, name, question, seed=seed, relaygen=way, **SAMPLING)
 
 
 async def reading_ms(
     session: aiohttp.ClientSession, at: Launched, role: str, draw: random.Random
-) -> float:
-    """Milliseconds to read a token: the slope between a short and a long prompt, both new."""
-    slopes = []
+) -> tuple[float, float]:
+    """Milliseconds to read a token, and for a request of one token that reads nothing.
+
+    The slope between a short and a long prompt, both new, and where it meets zero.
+    """
+    slopes, shorts = [], []
     for _ in range(12):
         times = {}
         for length in (_SHORT, _LONG):
             prompt = [draw.randrange(300, 1000) for _ in range(length)]
             times[length] = await first_token_ms(session, at.gateway, f"{MODEL}:{role}", prompt)
         slopes.append((times[_LONG] - times[_SHORT]) / (_LONG - _SHORT))
-    return statistics.median(slopes)
+        shorts.append(times[_SHORT])
+    read = statistics.median(slopes)
+    return read, statistics.median(shorts) - _SHORT * read
 
 
 async def one_at_a_time(
-    session: aiohttp.ClientSession, at: Launched, problems: Sequence[DemoProblem]
+    session: aiohttp.ClientSession, at: Launched, problems: Sequence[DemoProblem], ways: int
 ) -> dict[str, Any]:
-    """Accuracy, time and the ratio to the limit."""
-    for policy in POLICIES:
+    """Accuracy, time and the ratio to the limit; other ways to hand over on the first `ways`."""
+    names = [*POLICIES, *WAYS]
+    for policy in names:
         await solve(session, at, policy, problems[0], 0)
-    runs: dict[str, list[Asked]] = {policy: [] for policy in POLICIES}
+    runs: dict[str, list[Asked]] = {policy: [] for policy in names}
     for index, problem in enumerate(problems):
-        for policy in POLICIES[index % 3 :] + POLICIES[: index % 3]:
+        now = names if index < ways else list(POLICIES)
+        turn = index % len(now)
+        for policy in now[turn:] + now[:turn]:
             runs[policy].append(await solve(session, at, policy, problem, index))
         if index % 20 == 19:
             print(f"{index + 1} problems", flush=True)
     draw = random.Random(0)
-    costs = {
-        role: Costs(
-            write=statistics.median(
-                (run.wall_s - run.first_s) * 1e3 / (run.completion_tokens - 1) for run in runs[role]
-            ),
-            read=await reading_ms(session, at, role, draw),
+    costs = {}
+    for role in ModelRole:
+        write = statistics.median(
+            (run.wall_s - run.first_s) * 1e3 / (run.completion_tokens - 1) for run in runs[role]
         )
-        for role in ("large", "small")
+        read, one_token = await reading_ms(session, at, role, draw)
+        costs[role] = ServerCosts(tokens=Costs(write=write, read=read), request=one_token - write)
+    figures: dict[str, Any] = {
+        "accuracy": accuracy({policy: runs[policy] for policy in POLICIES}, problems),
+        "wall_s": {policy: sum(run.wall_s for run in runs[policy]) for policy in POLICIES},
+        "relay": speed(runs, "relay", costs, BLOCK) | gaps(runs["relay"]),
+        "costs_ms": {
+            role: {"write": c.tokens.write, "read": c.tokens.read, "request": c.request}
+            for role, c in costs.items()
+        },
     }
-    return {
-        "accuracy": accuracy(runs, problems),
-        **speed(runs, costs),
-        "handoff_gap_ms": quantiles([g for run in runs["relay"] for g in run.handoff_gaps_ms]),
-        "costs_ms": {role: {"write": c.write, "read": c.read} for role, c in costs.items()},
-    }
+    if ways:
+        few = {name: own[:ways] for name, own in runs.items()}
+        figures["first_problems"] = ways
+        figures["ways"] = {
+            name: speed(few, name, costs, BLOCK) | gaps(few[name]) for name in ("relay", *WAYS)
+        }
+    return figures
+
+
+def gaps(asked: Sequence[Asked]) -> dict[str, Any]:
+    """What a reader notices of handoffs."""
+    return {"handoff_gap_ms": quantiles([g for run in asked for g in run.handoff_gaps_ms])}
 
 
 def accuracy(runs: dict[str, list[Asked]], problems: Sequence[DemoProblem]) -> dict[str, Any]:
@@ -103,36 +135,6 @@ def accuracy(runs: dict[str, list[Asked]], problems: Sequence[DemoProblem]) -> d
             "minus_large": paired_difference(right, hits["large"]),
         }
         for policy, right in hits.items()
-    }
-
-
-def speed(runs: dict[str, list[Asked]], costs: dict[str, Costs]) -> dict[str, Any]:
-    """Speed-up in wall-clock and at equal tokens, against the limit of the relay's own traces."""
-    wall = {policy: sum(run.wall_s for run in asked) for policy, asked in runs.items()}
-    tokens = {p: sum(run.completion_tokens for run in asked) for p, asked in runs.items()}
-    alone = relayed = 0.0
-    large_tokens = handoffs = overrun = 0
-    for run in runs["relay"]:
-        reading = reading_of(run.prompt_tokens, run.segments)
-        written = reading.large_written + reading.small_written
-        own = reading.prompt * costs["large"].read + written * costs["large"].write
-        alone += own
-        relayed += own / limit(reading, costs["large"], costs["small"])
-        large_tokens += reading.large_written
-        handoffs += run.trace["handoffs"]
-        overrun += run.trace["overrun_tokens"]
-    equal = (wall["large"] / tokens["large"]) / (wall["relay"] / tokens["relay"])
-    return {
-        "wall_s": wall,
-        "tokens": tokens,
-        "utilisation": large_tokens / tokens["relay"],
-        "handoffs_per_problem": handoffs / len(runs["relay"]),
-        "overrun_tokens_per_problem": overrun / len(runs["relay"]),
-        "speed_up_wall": wall["large"] / wall["relay"],
-        "speed_up_equal_tokens": equal,
-        "limit": alone / relayed,
-        "ratio_to_limit": equal / (alone / relayed),
-        "lost_ms_per_handoff": (wall["relay"] * 1e3 - relayed) / (2 * handoffs),
     }
 
 
@@ -211,34 +213,56 @@ def quantiles(values: Sequence[float]) -> dict[str, float] | None:
 async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """All figures."""
     problems = list(demo_models.problems())
-    timeout = aiohttp.ClientTimeout(total=None)
-    connector = aiohttp.TCPConnector(limit=0)
     figures: dict[str, Any] = {}
-    async with (
-        launched(("--engine", "vllm", "--python", arguments.python)) as at,
-        aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
-    ):
+    fresh = iter(problems[arguments.problems :])  # new ones each time, so no cache holds them
+    async with servers_and_session(arguments) as (at, session):
         if arguments.problems:
             figures["one_at_a_time"] = await one_at_a_time(
-                session, at, problems[: arguments.problems]
+                session, at, problems[: arguments.problems], arguments.ways
             )
             print(figures["one_at_a_time"], flush=True)
         figures["several_at_once"] = []
         blocks = PrefixBlocks(BLOCK)
-        first = arguments.problems
         for streams in arguments.streams:
-            count = min(arguments.loaded, max(8, 4 * streams))
             for policy in ("large", "relay"):
-                # New problems each time, so that no cache holds their prompts.
-                chosen = problems[first : first + count]
-                first += count
+                chosen = list(islice(fresh, min(arguments.loaded, max(8, 4 * streams))))
                 found = await several_at_once(session, at, chosen, policy, streams)
                 possible = blocks.possible(found.pop("asked"))
                 for role, counted in found["prefix_cache"].items():
                     counted["possible_tokens"] = possible[role]
                 figures["several_at_once"].append(found)
                 print(found, flush=True)
+    figures["more_streams_than_slots"] = []
+    for queue in (None, 0) if arguments.slots else ():
+        async with servers_and_session(arguments, slots=arguments.slots, queue=queue) as opened:
+            at, session = opened
+            for policy in ("large", "relay") if queue is None else ("relay",):
+                chosen = list(islice(fresh, arguments.loaded))
+                found = await several_at_once(session, at, chosen, policy, 4 * arguments.slots)
+                left_out = sum(run.trace["handoffs_left_out"] for run in found.pop("asked"))
+                found |= {"max_queue_for_handoff": queue, "handoffs_left_out": left_out}
+                figures["more_streams_than_slots"].append(found)
+                print(found, flush=True)
     return figures
+
+
+@asynccontextmanager
+async def servers_and_session(
+    arguments: argparse.Namespace, slots: int | None = None, queue: int | None = None
+) -> AsyncIterator[tuple[Launched, aiohttp.ClientSession]]:
+    """The pair and its gateway; servers that hold only so many sequences, a bound on the queue."""
+    flags = ["--engine", "vllm", "--python", arguments.python]
+    if slots is not None:
+        flags += ["--slots", str(slots)]
+    name = "RELAYGEN_RELAY__MAX_QUEUE_FOR_HANDOFF"
+    connector = aiohttp.TCPConnector(limit=0)
+    async with (
+        launched(flags, {} if queue is None else {name: str(queue)}) as at,
+        aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=None), connector=connector
+        ) as session,
+    ):
+        yield at, session
 
 
 def main() -> None:
@@ -246,7 +270,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", default=".venv-vllm/bin/python", help="one that has vLLM")
     parser.add_argument("--problems", type=int, default=100)
+    parser.add_argument("--ways", type=int, default=30, help="problems for other ways to hand over")
     parser.add_argument("--streams", type=int, nargs="*", default=[1, 8, 32])
+    parser.add_argument(
+        "--slots", type=int, default=8, help="of servers that are too small; 0: none"
+    )
     parser.add_argument("--loaded", type=int, default=64, help="most problems of a loaded run")
     arguments = parser.parse_args()
     figures = asyncio.run(measure(arguments))

@@ -104,6 +104,9 @@ def test_vllm_on_a_cpu() -> None:
     assert environment["VLLM_CPU_KVCACHE_SPACE"] == "8"
     assert environment["OMP_NUM_THREADS"] == "8"
     assert environment["VLLM_MAX_STOP_STRINGS"] == "64"
+    # Without the variable, vLLM takes "uni" for "mp" on a CPU.
+    assert flag(argv, "--distributed-executor-backend") == "uni"
+    assert environment["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
 
 
 @pytest.mark.parametrize(
@@ -238,6 +241,7 @@ def test_the_gateway_reads_its_configuration(
     assert read.small.replicas == ("http://127.0.0.1:4002",)
     assert read.small.api_key_env == "RELAYGEN_SMALL_SERVER_KEY"
     assert read.large.dialect == ("llama_server" if form == "gguf" else "vllm")
+    assert read.large.stop_strings == (None if form == "gguf" else 64)
     assert read.relay.profile == "qwen3"
     assert read.relay.tokenizer == large(form).path
     assert read.server.port == 9000

@@ -49,6 +49,9 @@ def vllm_command(server: ModelServer, *, python: str) -> Command:
         flags += ["--tensor-parallel-size", str(len(server.gpus))]
     else:
         flags += ["--enforce-eager"]  # compiling takes minutes and gains nothing for small models
+        # In a process of its own, the model's worker spins for a second after each step, on the
+        # cores that the other server needs (`SpinCondition` in ``shm_broadcast.py``).
+        flags += ["--distributed-executor-backend", "uni"]
     if server.slots is not None:
         flags += ["--max-num-seqs", str(server.slots)]
     if server.draft is not None:
@@ -89,5 +92,7 @@ def _cpu_environment(server: ModelServer) -> dict[str, str]:
         "VLLM_CPU_KVCACHE_SPACE": str(max(1, -(-cache // GIB))),
         # Left to itself, each of the two binds its threads to the same cores.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        # Else ``uni`` is taken for ``mp`` on a CPU. The server's engine has its process all the same.
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "OMP_NUM_THREADS": str(server.threads),
     }
