@@ -26,7 +26,7 @@ from relaygen.types import ModelRole, Sampling
 
 GREEDY = Sampling(temperature=0.0)
 ROLES = (ModelRole.LARGE, ModelRole.SMALL)
-_DEFAULTS = HTTPOptions()
+STOP_STRINGS = 64  # what `relaygen launch` has vLLM take
 _IDLE_S = 0.02
 
 
@@ -74,6 +74,7 @@ class Pair:
         """For a gateway before them; `relay`: more lines of its section."""
         pools = "\n".join(
             f"[{role}]\nreplicas = ['{server.url}']\ndialect = 'vllm'\n"
+            f"stop_strings = {STOP_STRINGS}\n"
             for role, server in self.servers.items()
         )
         folder = demo_models.hf_folder("large")
@@ -88,9 +89,9 @@ class Pair:
         return Counts(written=int(lines["vllm:generation_tokens_total"]), read=read)
 
     @asynccontextmanager
-    async def relay(self, options: HTTPOptions = _DEFAULTS) -> AsyncIterator[Relay]:
+    async def relay(self) -> AsyncIterator[Relay]:
         """The library over them."""
-        read = tokenizer()
+        read, options = tokenizer(), HTTPOptions(stop_strings=STOP_STRINGS)
         models = [
             Model(
                 name=str(role),
