@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from benchmarks.asking import Asked
+from relaygen.types import ModelRole
+
+
+@dataclass(frozen=True, slots=True)
+class LegPrefix:
+    """A leg's prompt, and how many tokens of it its server's cache could hold."""
+
+    role: ModelRole
+    prompt: int
+    possible: int
 
 
 class PrefixBlocks:
@@ -18,16 +29,21 @@ class PrefixBlocks:
         """`block`: tokens of a block."""
         self._block = block
 
-    def possible(self, asked: Sequence[Asked]) -> dict[str, int]:
+    def possible(self, asked: Sequence[Asked]) -> dict[ModelRole, int]:
         """Tokens that could have come from the cache, by role."""
-        total = {"large": 0, "small": 0}
+        total = dict.fromkeys(ModelRole, 0)
         for run in asked:
-            held = {"large": 0, "small": 0}
-            position = run.prompt_tokens
-            for segment in run.trace["segments"]:
-                role, written = segment["role"], len(segment["token_ids"])
-                whole = min(held[role], position - 1) // self._block
-                total[role] += whole * self._block
-                position += written
-                held[role] = position - 1  # the last token written is never read by its writer
+            for leg in self.legs(run):
+                total[leg.role] += leg.possible
         return total
+
+    def legs(self, run: Asked) -> list[LegPrefix]:
+        """What each leg of a generation could find, in order."""
+        held = dict.fromkeys(ModelRole, 0)
+        position, found = run.prompt_tokens, []
+        for role, written in run.legs:
+            whole = min(held[role], position - 1) // self._block
+            found.append(LegPrefix(role, position, whole * self._block))
+            position += written
+            held[role] = position - 1  # the last token written is never read by its writer
+        return found

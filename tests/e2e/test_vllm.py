@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from benchmarks.asking import Asked, ask
-from benchmarks.launched import launched
-from benchmarks.prefix_blocks import PrefixBlocks
+from benchmarks.launched import Launched, launched
+from benchmarks.prefix_blocks import LegPrefix, PrefixBlocks
 from benchmarks.vllm_pair import BLOCK, cache_counters, servers
 from relaygen import demo_models
 from relaygen.api import Options, Relay
@@ -29,6 +29,40 @@ GREEDY = {"temperature": 0, "max_tokens": 900}
 
 def tokens(asked: Asked) -> list[int]:
     return [token for segment in asked.trace["segments"] for token in segment["token_ids"]]
+
+
+async def hits_of_each_leg(
+    session: aiohttp.ClientSession, at: Launched, question: str
+) -> list[tuple[LegPrefix, int]]:
+    """What the servers' own metrics say that each leg found in the prefix cache.
+
+    A leg adds its prompt to the queries when it is taken up, so that their sum says which leg the
+    hits belong to.
+    """
+    counted: dict[str, dict[int, int]] = {name: {} for name in servers(at)}
+
+    async def watch(name: str, url: str) -> None:
+        while True:
+            now = await cache_counters(session, url)
+            counted[name][int(now["queries"])] = int(now["hits"])
+            await asyncio.sleep(0.002)
+
+    first = {name: await cache_counters(session, url) for name, url in servers(at).items()}
+    watching = [asyncio.create_task(watch(name, url)) for name, url in servers(at).items()]
+    run = await ask(session, at.gateway, "relay", question, **GREEDY)
+    await asyncio.sleep(0.2)
+    for task in watching:
+        task.cancel()
+    await asyncio.gather(*watching, return_exceptions=True)
+    assert run.trace["early_stops"] == 0  # such a leg is none of the trace's
+    sums = {name: (int(own["queries"]), int(own["hits"])) for name, own in first.items()}
+    found = []
+    for leg in PrefixBlocks(BLOCK).legs(run):
+        queries, hits = sums[leg.role]
+        now = counted[leg.role][queries + leg.prompt]
+        sums[leg.role] = queries + leg.prompt, now
+        found.append((leg, now - hits))
+    return found
 
 
 async def in_process(questions: list[str]) -> list[list[int]]:
@@ -53,6 +87,7 @@ async def test_a_relay_over_vllm_is_the_relay_in_this_process(
         before = [await cache_counters(session, url) for url in servers(at).values()]
         asked = [await ask(session, at.gateway, "relay", q, **GREEDY) for q in questions]
         after = [await cache_counters(session, url) for url in servers(at).values()]
+        found = await hits_of_each_leg(session, at, demo_models.problems()[PROBLEMS].question)
     hits = sum(late["hits"] - early["hits"] for early, late in zip(before, after, strict=True))
     possible = sum(blocks.possible(asked).values())
     same = sum(tokens(run) == ids for run, ids in zip(asked, expected, strict=True))
@@ -63,6 +98,10 @@ async def test_a_relay_over_vllm_is_the_relay_in_this_process(
             f"llama.cpp (F16); {handoffs} handoffs, {hits:.0f} of {possible} possible tokens from "
             "the prefix caches"
         )
+        for leg, hit in found:
+            print(f"{leg.role} read {leg.prompt} tokens, {hit} of {leg.possible} from the cache")
+    assert len(found) > 4
+    assert [hit for _, hit in found] == [leg.possible for leg, _ in found]
     assert handoffs > 0
     assert same >= PROBLEMS - 2  # near ties fall either way in another precision
     assert hits >= 0.95 * possible
