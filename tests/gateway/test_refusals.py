@@ -56,7 +56,6 @@ CHAT: list[tuple[dict[str, Any], str | None, str]] = [
         "tool_choice.function.name",
         "none of the tools",
     ),
-    ({"tools": [TOOL], "parallel_tool_calls": False}, "parallel_tool_calls", "second call"),
     ({"tools": [TOOL, TOOL]}, "tools[1].function.name", "listed twice"),
     ({"tools": [{"function": {"name": "a b"}}]}, "tools[0].function.name", "letters"),
     ({"tools": [{"function": {"name": "a", "strict": True}}]}, "tools[0].function.strict", "schema"),

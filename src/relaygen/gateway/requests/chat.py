@@ -50,7 +50,7 @@ def read_chat(request: ChatRequest, service: Service) -> AskedChat:
     options = relay_options(request, service)
     tools = tools_of(request, service)
     form = _form(request)
-    if form is not None and tools.constraint is not None:
+    if form is not None and tools.forced is not None:
         raise refused("response_format", "response_format and a forced tool_choice exclude another")
     messages = template_messages(
         request.messages,
@@ -58,7 +58,7 @@ def read_chat(request: ChatRequest, service: Service) -> AskedChat:
         history=service.call_history,
     )
     continued = _continued(request)
-    if continued and (form or tools.constraint):
+    if continued and (form or tools.forced):
         raise refused(
             "continue_final_message",
             "continue_final_message asks for the rest of an answer, and only a whole one can be "
@@ -76,8 +76,8 @@ def read_chat(request: ChatRequest, service: Service) -> AskedChat:
         tools=tools.shown,
         add_generation_prompt=not continued and request.add_generation_prompt is not False,
         continue_final_message=continued,
-        constraint=form or tools.constraint,
-        stream_form=bool(request.stream),
+        constraint=form or tools.forced,
+        stream_form=bool(request.stream) and tools.forced is None,  # a call is sent whole
     )
     return AskedChat(
         prompt=service.relay.prompt(messages, options),

@@ -28,7 +28,7 @@ from typing import Any
 import msgspec
 
 from relaygen.engines.base import Capabilities, GenerateRequest
-from relaygen.engines.constraint import JSON, Constraint
+from relaygen.engines.constraint import Constraint, ConstraintKind
 from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects.base import Chunk, Served
 from relaygen.engines.openai_http.dialects.words import (
@@ -77,7 +77,7 @@ class SGLang:
 
     name = "sglang"
     health_path = "/health"
-    constraint_kinds = JSON
+    constraint_kinds = frozenset(ConstraintKind)
 
     def __init__(self, client: Client, served: Served) -> None:
         self._client = client
@@ -110,7 +110,7 @@ class SGLang:
             "ignore_eos": not request.eos_ids,
         }
         if constraint is not None:
-            sampling["json_schema"] = msgspec.json.encode(constraint.json_schema).decode()
+            sampling |= _form(constraint)
         body: dict[str, Any] = {
             "rid": rid,
             "input_ids": list(request.prompt),
@@ -235,6 +235,12 @@ def _sampling(sampling: Sampling, max_tokens: int) -> dict[str, Any]:
         "no_stop_trim": True,
     }
     return sampling_fields(sampling) | own | seed
+
+
+def _form(constraint: Constraint) -> dict[str, Any]:
+    if constraint.kind is ConstraintKind.CHOICE:
+        return {"ebnf": constraint.grammar}
+    return {"json_schema": msgspec.json.encode(constraint.json_schema).decode()}
 
 
 def _logprobs(top: int, start: int) -> dict[str, Any]:
