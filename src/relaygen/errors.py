@@ -19,6 +19,10 @@ class InvalidRequestError(RelayGenError):
         self.param = param
 
 
+class UnsupportedError(InvalidRequestError):
+    """A request that is sound, and that these models or their servers cannot honour."""
+
+
 class ContextLengthError(InvalidRequestError):
     """The prompt leaves no room in a model's context."""
 

@@ -37,7 +37,7 @@ def engines_under_form(
     """The engines, of which those that may write the answer are held to the form of it.
 
     Raises:
-        InvalidRequestError: one of those cannot enforce it.
+        UnsupportedError: one of those cannot enforce it.
     """
     if options.constraint is None:
         return engines

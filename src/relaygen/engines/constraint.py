@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 from relaygen.engines.base import Capabilities, Engine, EngineOutput, GenerateRequest
-from relaygen.errors import InvalidRequestError
+from relaygen.errors import UnsupportedError
 from relaygen.types import ModelRole, TokenScore
 
 
@@ -69,7 +69,7 @@ class ConstrainedEngine(Engine, Protocol):
         """This engine, with every leg held to `constraint` from the leg's first token.
 
         Raises:
-            InvalidRequestError: the engine cannot enforce it.
+            UnsupportedError: the engine cannot enforce it.
         """
         ...
 
@@ -111,11 +111,11 @@ def constrained(engine: Engine, constraint: Constraint, role: ModelRole) -> Engi
     """The engine under a constraint.
 
     Raises:
-        InvalidRequestError: it cannot enforce it.
+        UnsupportedError: it cannot enforce it.
     """
     kinds = engine.constraint_kinds() if isinstance(engine, ConstrainedEngine) else frozenset()
     if not isinstance(engine, ConstrainedEngine) or constraint.kind not in kinds:
-        raise InvalidRequestError(
+        raise UnsupportedError(
             f"{constraint.param} asks for output that is held to a form ({constraint.kind}), and "
             f"the engine of the {role} model cannot enforce one; leave {constraint.param} out and "
             "ask for the form in the prompt, or serve the model with an engine that can",

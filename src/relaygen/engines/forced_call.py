@@ -61,7 +61,7 @@ def forced(engine: Engine, call: ForcedCall, role: ModelRole, tokenizer: CallTok
     """The engine, each leg of which is the whole call.
 
     Raises:
-        InvalidRequestError: the engine cannot hold its output to the forms that a call has.
+        UnsupportedError: the engine cannot hold its output to the forms that a call has.
     """
     arguments = {
         name: constrained(

@@ -10,7 +10,7 @@ import msgspec
 
 from relaygen.api import ForcedCall
 from relaygen.chat.tool_calls import ToolCallFormat, ToolCallParser
-from relaygen.gateway.failures import refused, unsupported
+from relaygen.gateway.failures import conflicting, refused, unsupported
 from relaygen.gateway.service import Service
 from relaygen.gateway.wire.chat_request import ChatRequest, NamedToolChoice, ToolSpec
 
@@ -52,7 +52,7 @@ def tools_of(request: ChatRequest, service: Service) -> Tools:
     choice = request.tool_choice
     if not request.tools:
         if choice not in (None, "none", "auto"):
-            raise refused("tool_choice", "tool_choice asks for a call, and there are no tools")
+            raise conflicting("tool_choice", "tool_choice asks for a call, and there are no tools")
         return Tools()
     _check_tools(request.tools, forced=choice not in (None, "none", "auto"))
     if choice == "none":
@@ -84,7 +84,6 @@ def _check_tools(tools: list[ToolSpec], *, forced: bool) -> None:
             raise refused(
                 f"{at}.name",
                 f"{at}.name is {name!r:.80}; it must be 1 to 64 letters, digits, '_', '-' or '.'",
-                code="invalid_value",
             )
         if name in seen:
             raise refused(f"{at}.name", f"{at}.name: the function {name!r} is listed twice")
@@ -107,7 +106,6 @@ def _forced(request: ChatRequest, known: ToolCallFormat) -> ForcedCall | None:
             raise refused(
                 "tool_choice.function.name",
                 f"tool_choice names {choice.function.name!r:.80}, which is none of the tools",
-                code="invalid_value",
             )
     return ForcedCall(
         schemas={tool.function.name: tool.function.parameters or _NOTHING for tool in tools},

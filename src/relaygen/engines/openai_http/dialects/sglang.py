@@ -40,7 +40,7 @@ from relaygen.engines.openai_http.dialects.words import (
 from relaygen.engines.openai_http.penalties import within_one_request
 from relaygen.engines.openai_http.refusals import error_event
 from relaygen.engines.openai_http.scores import listed_score
-from relaygen.errors import EngineProtocolError, InvalidRequestError
+from relaygen.errors import EngineProtocolError, UnsupportedError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
 _PATH = "/generate"
@@ -267,7 +267,7 @@ def _check_scores(sampling: Sampling, *, original: bool) -> None:
     elif sampling.temperature not in (0.0, 1.0) and not original:
         wrong = "temperature"
     if wrong is not None:
-        raise InvalidRequestError(
+        raise UnsupportedError(
             f"scores are wanted, and SGLang's are those after {wrong} "
             f"({getattr(sampling, wrong)}); leave {wrong} out"
             + (", or set original_logprobs" if wrong == "temperature" else ""),

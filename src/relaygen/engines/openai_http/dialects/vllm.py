@@ -32,7 +32,7 @@ from relaygen.engines.openai_http.dialects.words import (
 )
 from relaygen.engines.openai_http.penalties import within_one_request
 from relaygen.engines.openai_http.scores import listed_score
-from relaygen.errors import EngineProtocolError, InvalidRequestError
+from relaygen.errors import EngineProtocolError, UnsupportedError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
 _PATH = "/v1/completions"
@@ -90,7 +90,7 @@ class VLLM:
         """See `Dialect.leg`."""
         sampling = within_one_request(request)
         if sampling.temperature > 2.0:
-            raise InvalidRequestError(
+            raise UnsupportedError(
                 f"temperature is {sampling.temperature:g}; vLLM takes at most 2",
                 param="temperature",
             )
