@@ -72,6 +72,22 @@ class EngineUnavailableError(EngineError):
     retryable = True
 
 
+class ServerBusyError(EngineUnavailableError):
+    """The server turns requests away for now.
+
+    Attributes:
+        retry_after_s: seconds after which it wants to be asked again; None: it does not say.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class EngineAccessError(EngineError):
+    """The server lets us do nothing: the key is missing or wrong. Another server may have another."""
+
+
 class EngineProtocolError(EngineError):
     """The engine sent something that its protocol does not allow."""
 

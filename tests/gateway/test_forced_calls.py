@@ -109,6 +109,15 @@ async def test_a_call_that_length_cuts_is_no_call() -> None:
     assert "tool_calls" not in choice["message"]
 
 
+@pytest.mark.parametrize("model", ["pair", "pair:large"])
+async def test_a_model_that_ends_in_its_reasoning_makes_the_call_all_the_same(model: str) -> None:
+    async with pair("So, I ask nobody.", engine=Forming) as opened:
+        reply = await opened.client.chat(tools=[COUNT], tool_choice="required", model=model)
+    choice, function = message_of(reply, stream=False)
+    assert choice["message"]["reasoning"] == "So, I ask nobody."
+    validate(function["arguments"])
+
+
 async def test_one_call_is_made_where_calls_may_not_be_parallel() -> None:
     async with pair(engine=Forming) as opened:
         reply = await opened.client.chat(
