@@ -66,6 +66,6 @@ def _alone(request: GenerateRequest) -> bool:
 def _refused(name: str, value: float) -> UnsupportedError:
     return UnsupportedError(
         f"{name} is {value:g}: this server counts it within one request, and a generation has "
-        f"several; leave {name} out",
+        f"several; send {getattr(Sampling(), name):g}",
         param=name,
     )
