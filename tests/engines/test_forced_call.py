@@ -20,7 +20,7 @@ from relaygen.engines.form_start import Place
 from relaygen.engines.formed import FormedAnswer
 from relaygen.engines.simulated import Fault, SimulatedEngine
 from relaygen.engines.simulated.server.forms import Choice
-from relaygen.errors import EngineProtocolError, InvalidRequestError
+from relaygen.errors import EngineProtocolError, InvalidRequestError, TokenizerError
 from relaygen.types import LegEnd, ModelRole
 from tests.engines.forms import (
     EOS,
@@ -72,6 +72,13 @@ class Held(SimulatedEngine):
         )
         self.formed += 1
         return engine
+
+
+class NoEntries(ByteTokenizer):
+    """Knows none of the ids that a server writes."""
+
+    def token_bytes(self, token_id: int) -> bytes:
+        raise TokenizerError(f"the id {token_id} is no entry")
 
 
 def held(text: str = "", **fields: Any) -> Held:
@@ -187,4 +194,9 @@ async def test_an_engine_that_cannot_is_refused() -> None:
 async def test_a_name_that_is_none_is_a_servers_fault() -> None:
     with pytest.raises(EngineProtocolError, match="sub") as raised:
         await outputs(calling(held(lies="sub"), call()), leg())
+    assert raised.value.retryable
+    engine = held(lies="get")
+    asked = forced(engine, call(), ModelRole.LARGE, NoEntries(VOCABULARY))
+    with pytest.raises(EngineProtocolError, match="no entry") as raised:
+        await outputs(asked, leg())
     assert raised.value.retryable

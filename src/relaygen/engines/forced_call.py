@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from relaygen.engines.base import Engine, EngineOutput, GenerateRequest
 from relaygen.engines.constraint import ConstrainedView, Constraint, ConstraintKind, constrained
 from relaygen.engines.continuation import continued
-from relaygen.errors import EngineError, EngineProtocolError
+from relaygen.errors import EngineError, EngineProtocolError, TokenizerError
 from relaygen.types import LegEnd, ModelRole, TokenScore
 
 
@@ -183,7 +183,10 @@ class _Writing:
         raise EngineError("the engine stopped without saying why", retryable=True)
 
     def _name(self, token_ids: Sequence[int], arguments: Mapping[str, Engine]) -> str:
-        raw = b"".join(map(self._tokenizer.token_bytes, token_ids))
+        try:
+            raw = b"".join(map(self._tokenizer.token_bytes, token_ids))
+        except TokenizerError as error:  # an unused id
+            raise EngineProtocolError(str(error), retryable=True) from error
         text = raw.decode(errors="replace")
         for name in arguments:
             if text == name + self._call.before_arguments:
