@@ -19,6 +19,10 @@ class InvalidRequestError(RelayGenError):
         self.param = param
 
 
+class UnsupportedError(InvalidRequestError):
+    """A request that is sound, and that these models or their servers cannot honour."""
+
+
 class ContextLengthError(InvalidRequestError):
     """The prompt leaves no room in a model's context."""
 
@@ -66,6 +70,22 @@ class EngineUnavailableError(EngineError):
     """The engine cannot be reached, or was closed."""
 
     retryable = True
+
+
+class ServerBusyError(EngineUnavailableError):
+    """The server turns requests away for now.
+
+    Attributes:
+        retry_after_s: seconds after which it wants to be asked again; None: it does not say.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class EngineAccessError(EngineError):
+    """The server lets us do nothing: the key is missing or wrong. Another server may have another."""
 
 
 class EngineProtocolError(EngineError):

@@ -19,7 +19,7 @@ from relaygen.chat.tool_calls import (
 )
 from relaygen.tokens import Tokenizer
 
-HERMES, DEEPSEEK = FORMATS
+HERMES, DEEPSEEK, DEEPSEEK_BARE = FORMATS
 ADD = '{"name": "add", "arguments": {"a": 1, "b": "</tool_call> \\" }"}}'
 ARGUMENTS = '{"a": 1, "b": "</tool_call> \\" }"}'
 FENCED = '<｜tool▁call▁begin｜>function<｜tool▁sep｜>add\n```json\n{"a": 1}\n```<｜tool▁call▁end｜>'
@@ -76,6 +76,14 @@ def test_what_is_no_call_stays_text(text: str) -> None:
     assert read(HERMES, text) == [text]
 
 
+@pytest.mark.parametrize("known", FORMATS, ids=lambda known: known.name)
+def test_a_call_put_together_from_its_parts_is_one(known: ToolCallFormat) -> None:
+    text = f'{known.before_name}add{known.before_arguments}{{"a": 1}}{known.after_arguments}'
+    assert text.startswith(known.opening)
+    assert text.endswith(known.closing)
+    assert read(known, text) == [ToolCall("add", '{"a": 1}')]
+
+
 def test_calls_in_the_format_of_deepseek() -> None:
     calls = [ToolCall("add", '{"a": 1}'), ToolCall("add", '{"a": 2}')]
     text = f"I look.\n<｜tool▁calls▁begin｜>{FENCED}\n{BARE}<｜tool▁calls▁end｜>"
@@ -112,7 +120,8 @@ def test_ordinary_text_does_not_wait() -> None:
 
 def test_the_template_says_which_format() -> None:
     assert detect_tool_calls('<tool_call>{"name": x, "arguments": y}') is HERMES
-    assert detect_tool_calls("<｜tool▁call▁begin｜>function<｜tool▁sep｜>") is DEEPSEEK
+    assert detect_tool_calls("<｜tool▁call▁begin｜>function<｜tool▁sep｜>```json") is DEEPSEEK
+    assert detect_tool_calls("<｜tool▁call▁begin｜>name<｜tool▁sep｜>") is DEEPSEEK_BARE
     assert detect_tool_calls('<tool_call><function=f> "arguments"') is None
     assert detect_tool_calls("{{ messages }}") is None
 

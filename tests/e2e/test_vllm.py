@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 
@@ -24,6 +25,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="launch needs POSIX"),
 ]
 PROBLEMS = 8
+CALLS = 3
 GREEDY = {"temperature": 0, "max_tokens": 900}
 
 
@@ -105,3 +107,39 @@ async def test_a_relay_over_vllm_is_the_relay_in_this_process(
     assert handoffs > 0
     assert same >= PROBLEMS - 2  # near ties fall either way in another precision
     assert hits >= 0.95 * possible
+
+
+async def test_a_forced_call_over_vllm_is_one_that_its_schema_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "src"))
+    unit = {"type": "object", "properties": {"unit": {"enum": ["apples", "boxes"]}}}
+    unit |= {"required": ["unit"], "additionalProperties": False}
+    functions = {"count": unit, "count_all": {"$defs": {"unit": unit}, "$ref": "#/$defs/unit"}}
+    body = {
+        "model": "relay",
+        "messages": [{"role": "user", "content": demo_models.problems()[0].question}],
+        "tools": [{"function": {"name": n, "parameters": p}} for n, p in functions.items()],
+        "tool_choice": "required",
+        "max_tokens": 1500,
+    }
+    called = 0
+    async with (
+        launched(("--engine", "vllm", "--python", VLLM_PYTHON)) as at,
+        aiohttp.ClientSession() as session,
+    ):
+        for seed in range(8):
+            url = f"{at.gateway}/v1/chat/completions"
+            async with session.post(url, json=body | {"seed": seed}) as response:
+                (choice,) = (await response.json())["choices"]
+            if choice["finish_reason"] == "length":
+                continue  # so small a model may fill an object with white space for ever
+            called += 1
+            assert choice["finish_reason"] == "tool_calls", choice
+            (call,) = choice["message"]["tool_calls"]
+            assert call["function"]["name"] in functions
+            assert json.loads(call["function"]["arguments"])["unit"] in ("apples", "boxes")
+            assert choice["message"]["reasoning"]
+            if called == CALLS:
+                break
+    assert called  # the models were never shown tools, and get lost: of eight, three were made here

@@ -41,21 +41,23 @@ def validate(text: str) -> None:
 
 
 class FormWriter:
-    """Writes an instance of the schema from the start of each leg, whatever stands before it."""
+    """Writes an instance of a form from the start of each leg, whatever stands before it."""
 
     def __init__(
         self,
         encode: Callable[[str], list[int]] = VOCABULARY.encode,
         vocab_size: int = len(VOCABULARY),
         end_token: int = EOS,
+        schema: Any = SCHEMA,
     ) -> None:
         self.vocab_size = vocab_size
         self._encode = encode
         self._end_token = end_token
+        self._schema = schema
 
     def start(self, prefix: Sequence[int]) -> TokenModel:
         return ScriptedModel(
-            self._encode(form_text(SCHEMA, prefix)),
+            self._encode(form_text(self._schema, prefix)),
             vocab_size=self.vocab_size,
             end_token=self._end_token,
             prompt=tuple(prefix),

@@ -96,13 +96,14 @@ def test_limits_reach_the_relay_and_the_door() -> None:
             "large": {"gguf": "l.gguf"},
             "small": {"gguf": "s.gguf"},
             "relay": {"limits": {"max_small_tokens": 7, "answer_role": "large"}, "read_ahead": 8},
-            "server": {"max_streams": 3, "drain_s": 1},
+            "server": {"max_streams": 3, "drain_s": 1, "keepalive_s": 2},
             "keys": [{"name": "a", "hash": "sha256:" + "0" * 64, "concurrency": 2}],
         },
     )
     config = relay_config(given)
     assert (config.max_small_tokens, config.answer_role, config.read_ahead) == (7, "large", 8)
     door = gateway_settings(given)
+    assert door.keepalive_s == 2
     assert (door.max_streams, door.drain_s, door.keys[0].concurrency) == (3, 1.0, 2)
     assert door.playground
 

@@ -8,9 +8,9 @@ import pytest
 
 from relaygen.engines.simulated import Fault
 from relaygen.gateway import ApiKey, GatewaySettings, hash_key
-from relaygen.gateway.allowance import TokenBucket
+from relaygen.gateway.allowance import TokenBucket, duration
 from relaygen.gateway.keys import KeyRing
-from tests.gateway.asgi import Client, chat_body
+from tests.gateway.asgi import Client, Response, chat_body
 from tests.gateway.pairs import LARGE, Clock, Pair, pair
 
 
@@ -77,6 +77,42 @@ async def test_requests_a_minute() -> None:
         assert (await bob.chat()).status == 200
         opened.clock.now += 30
         assert [(await ann.chat()).status for _ in range(2)] == [200, 429]
+
+
+async def test_a_limited_key_is_told_what_is_left() -> None:
+    limits = {"requests_per_minute": 2, "tokens_per_minute": 6000}
+    async with pair(settings=keyed(**limits)) as opened:
+        ann, bob = clients(opened)
+        first = await ann.chat()
+        second = await ann.chat(stream=True)
+        third = await ann.chat()
+        assert (second.status, third.status) == (200, 429)
+        other = await bob.chat()
+        opened.clock.now += 15
+        later = await ann.chat()
+        assert not any(name.startswith("x-ratelimit") for name in other.headers)
+
+    def told(reply: Response, what: str) -> list[str]:
+        kinds = ("limit", "remaining", "reset")
+        return [reply.headers[f"x-ratelimit-{kind}-{what}"] for kind in kinds]
+
+    assert told(first, "requests") == ["2", "1", "30s"]
+    assert told(second, "requests") == told(third, "requests") == ["2", "0", "1m0s"]
+    assert told(later, "requests") == ["2", "0", "45s"]  # half a request is none
+    usage = first.json["usage"]
+    # The prompt is paid before the first byte, what is written at the end.
+    left = 6000 - usage["prompt_tokens"]
+    assert told(first, "tokens") == ["6000", str(left), duration((6000 - left) / 100)]
+    left -= usage["completion_tokens"] + usage["prompt_tokens"]
+    assert told(second, "tokens")[1] == str(left)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0ms"), (0.0124, "13ms"), (1, "1s"), (59.2, "1m0s"), (150, "2m30s")],
+)
+def test_times_are_written_as_openai_writes_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 async def test_tokens_a_minute_are_paid_afterwards() -> None:

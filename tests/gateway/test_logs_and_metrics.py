@@ -73,6 +73,12 @@ async def test_failures_are_told_by_their_code_and_bugs_with_their_place(
     assert "ZeroDivisionError" in bug["exception"]
 
 
+def test_what_a_pool_says_is_a_line_of_the_log_too(lines: io.StringIO) -> None:
+    logging.getLogger("relaygen.pool").error("replica %s is left out", "a")
+    (line,) = told(lines)
+    assert (line["level"], line["event"]) == ("error", "replica a is left out")
+
+
 async def figures(opened: Pair) -> dict[tuple[str, ...], float]:
     text = (await opened.client.get("/metrics")).body.decode()
     return {

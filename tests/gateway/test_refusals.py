@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from relaygen import errors
-from relaygen.engines.simulated import Fault
+from relaygen.engines.base import EngineOutput, GenerateRequest
+from relaygen.engines.openai_http.penalties import within_one_request
+from relaygen.engines.simulated import Fault, SimulatedEngine
 from relaygen.gateway import GatewaySettings
 from relaygen.gateway.failures import HttpError, failure
 from tests.gateway.asgi import chat_body
@@ -56,7 +58,6 @@ CHAT: list[tuple[dict[str, Any], str | None, str]] = [
         "tool_choice.function.name",
         "none of the tools",
     ),
-    ({"tools": [TOOL], "parallel_tool_calls": False}, "parallel_tool_calls", "second call"),
     ({"tools": [TOOL, TOOL]}, "tools[1].function.name", "listed twice"),
     ({"tools": [{"function": {"name": "a b"}}]}, "tools[0].function.name", "letters"),
     ({"tools": [{"function": {"name": "a", "strict": True}}]}, "tools[0].function.strict", "schema"),
@@ -111,6 +112,22 @@ COMPLETION: list[tuple[dict[str, Any], str | None, str]] = [
     ({"prompt": ["a", "b", "c"], "n": 3}, "n", "each of 3 prompts"),
     ({"prompt": {}}, "prompt", "got `object`"),
 ]
+CODES: dict[str, str] = {
+    "temprature": "unknown_parameter",
+    "functions": "unsupported_parameter",
+    "temperature": "invalid_type",
+    "logit_bias": "invalid_value",
+    "max_tokens": "mutually_exclusive_parameters",
+    "stream_options": "mutually_exclusive_parameters",
+    "store": "unsupported_parameter",
+    "response_format": "unsupported_value",
+    "response_format.json_schema": "missing_required_parameter",
+    "messages[0].content[0].type": "unsupported_value",
+    "messages[0].tool_call_id": "invalid_value",
+    "relaygen.answer_role": "mutually_exclusive_parameters",
+}
+"""Of a field's refusal; one of its refusals, where it has several."""
+_KNOWN = {*CODES.values(), "cue_profile_error"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -129,6 +146,28 @@ async def test_a_chat_is_refused_by_name(
     assert reply.error["type"] == "invalid_request_error"
     assert reply.error["param"] == param
     assert message in reply.error["message"]
+    assert reply.error["code"] in _KNOWN
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(("param", "code"), CODES.items())
+async def test_a_refusal_has_a_code_for_programs(param: str, code: str, opened: Pair) -> None:
+    bodies = [chat_body() | fields for fields, name, _ in CHAT if name == param]
+    replies = [await opened.client.post("/v1/chat/completions", body) for body in bodies]
+    assert code in [reply.error["code"] for reply in replies]
+
+
+@pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty", "repetition_penalty"])
+async def test_what_a_server_cannot_honour_has_a_code_too(name: str) -> None:
+    class OverHTTP(SimulatedEngine):
+        def generate(self, request: GenerateRequest) -> AsyncGenerator[EngineOutput]:
+            within_one_request(request, server_counts=False)
+            return super().generate(request)
+
+    async with pair(engine=OverHTTP) as opened:
+        reply = await opened.client.chat(**{name: 1.5})
+    assert (reply.status, reply.error["param"]) == (400, name)
+    assert reply.error["code"] == "unsupported_value"
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -138,6 +177,7 @@ async def test_a_completion_is_refused_by_name(
 ) -> None:
     reply = await opened.client.post("/v1/completions", {"model": "pair", "prompt": "x"} | fields)
     assert (reply.status, reply.error["param"]) == (400, param)
+    assert reply.error["code"] in _KNOWN
     assert message in reply.error["message"]
 
 

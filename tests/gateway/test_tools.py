@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
-from relaygen.api import Constraint, ConstraintKind
-from relaygen.engines.base import Engine
-from relaygen.engines.simulated import SimulatedEngine
 from tests.gateway.pairs import LARGE, pair, tokenizer
 from tests.gateway.test_chat import Noting, prompt_of
 
@@ -57,6 +53,20 @@ async def test_a_call_in_a_stream_is_named_first_and_filled_after() -> None:
     assert "id" not in calls[1]
     assert not any(delta.get("content") for delta in deltas[1:])
     assert events[-2]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_without_parallel_calls_the_first_is_the_only_one(stream: bool) -> None:
+    async with pair(f"{THOUGHT}First.\n{CALL}\n{CALL} Done.") as opened:
+        reply = await opened.client.chat(tools=[TOOL], parallel_tool_calls=False, stream=stream)
+    if stream:
+        deltas = [event["choices"][0]["delta"] for event in reply.events[:-1]]
+        assert [d["tool_calls"][0]["index"] for d in deltas if "tool_calls" in d] == [0, 0]
+        assert "".join(delta.get("content") or "" for delta in deltas) == "\n\nFirst. Done."
+    else:
+        message = reply.json["choices"][0]["message"]
+        assert len(message["tool_calls"]) == 1
+        assert message["content"] == "\n\nFirst. Done."
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -145,60 +155,6 @@ async def test_a_template_without_tools_refuses_them() -> None:
         messages = [{"role": "assistant", "tool_calls": called}, {"role": "user", "content": ""}]
         reply = await opened.client.chat(messages=messages)
         assert reply.error["param"] == "messages[0].tool_calls"
-
-
-class Constrained(SimulatedEngine):
-    """Writes what it is told to when it is held to a form."""
-
-    asked: list[Constraint]
-
-    def constraint_kinds(self) -> frozenset[str]:
-        return frozenset(ConstraintKind)
-
-    def constrained(self, constraint: Constraint) -> Engine:
-        self.asked = [constraint]
-        return self
-
-
-@pytest.mark.parametrize(
-    ("fields", "kind", "param"),
-    [
-        ({"response_format": {"type": "json_object"}}, "json_object", "response_format"),
-        (
-            {
-                "response_format": {
-                    "type": "json_schema",
-                    "json_schema": {"name": "n", "schema": {"type": "object"}},
-                }
-            },
-            "json_schema",
-            "response_format",
-        ),
-        ({"tools": [TOOL], "tool_choice": "required"}, "tool_call", "tool_choice"),
-        (
-            {
-                "tools": [TOOL],
-                "tool_choice": {"type": "function", "function": {"name": "add"}},
-            },
-            "tool_call",
-            "tool_choice",
-        ),
-    ],
-)
-async def test_an_engine_that_can_hold_to_a_form_is_asked_to(
-    fields: dict[str, Any], kind: str, param: str
-) -> None:
-    async with pair(THOUGHT + "{}", engine=Constrained) as opened:
-        reply = await opened.client.chat(**fields)
-        assert reply.status == 200
-        engine = opened.engines[LARGE]
-        assert isinstance(engine, Constrained)
-        (asked,) = engine.asked
-    assert (asked.kind, asked.param) == (kind, param)
-    if kind == "tool_call":
-        assert (asked.prefix, asked.suffix) == ("<tool_call>", "</tool_call>")
-        assert asked.schema is not None
-        assert asked.schema["anyOf"][0]["properties"]["name"] == {"const": "add"}
 
 
 def test_the_tags_of_a_call_are_in_the_vocabulary() -> None:

@@ -6,11 +6,13 @@ from relaygen.api.relay import Relay
 from relaygen.api.stream import Stream
 from relaygen.api.sync import SyncRelay, SyncStream
 from relaygen.engines.constraint import ConstrainedEngine, Constraint, ConstraintKind
+from relaygen.engines.forced_call import ForcedCall
 
 __all__ = [
     "ConstrainedEngine",
     "Constraint",
     "ConstraintKind",
+    "ForcedCall",
     "Model",
     "Options",
     "Relay",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from relaygen.api.options import Options
 from relaygen.engines.base import Engine
 from relaygen.engines.constraint import constrained
+from relaygen.engines.forced_call import ForcedCall, forced
 from relaygen.engines.form_start import FormStart, Place
 from relaygen.engines.formed import FormedAnswer
 from relaygen.relay.config import RelayConfig
@@ -36,14 +37,17 @@ def engines_under_form(
     """The engines, of which those that may write the answer are held to the form of it.
 
     Raises:
-        InvalidRequestError: one of those cannot enforce it.
+        UnsupportedError: one of those cannot enforce it.
     """
     if options.constraint is None:
         return engines
-    start = _start(generation, tokenizer)
+    asked, start = options.constraint, _start(generation, tokenizer)
     found = dict(engines)
     for role in _answering(policy, config):
-        formed = constrained(engines[role], options.constraint, role)
+        if isinstance(asked, ForcedCall):
+            formed = forced(engines[role], asked, role, tokenizer)
+        else:
+            formed = constrained(engines[role], asked, role)
         found[role] = FormedAnswer(engines[role], formed, start, streamed=options.stream_form)
     return found
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relaygen.engines.constraint import Constraint
+from relaygen.engines.forced_call import ForcedCall
 from relaygen.relay.config import RelayConfig
 from relaygen.relay.cues import SwitchCue
 from relaygen.types import ModelRole, Sampling
@@ -32,7 +33,8 @@ class Options:
         tools: OpenAI's function definitions, for the chat template to show.
         add_generation_prompt: end the prompt with the opening of the assistant's next turn.
         continue_final_message: the model goes on inside the last message instead.
-        constraint: the form that the answer must have; only engines that can enforce it take one.
+        constraint: the form that the answer must have, or the call that it must be; only engines
+            that can enforce it take one.
         stream_form: pass an answer under a constraint on while it is written; a failure then ends it
             (`FormLostError`). Otherwise it is held back, and begun anew, until it is whole.
         choice_index: which of several generations from one prompt this is; enters the seeds.
@@ -53,7 +55,7 @@ class Options:
     tools: Sequence[Mapping[str, Any]] | None = None
     add_generation_prompt: bool = True
     continue_final_message: bool = False
-    constraint: Constraint | None = None
+    constraint: Constraint | ForcedCall | None = None
     stream_form: bool = False
     choice_index: int = 0
     generation_id: str = ""

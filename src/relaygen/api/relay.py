@@ -15,6 +15,7 @@ from relaygen.api.options import Options
 from relaygen.api.pairing import Match, close_now, match
 from relaygen.api.stream import Stream
 from relaygen.chat import FirstStage, Message, PromptTokens
+from relaygen.engines.forced_call import ForcedCall
 from relaygen.errors import (
     ContextLengthError,
     CueProfileError,
@@ -200,6 +201,8 @@ class Relay:
         structured = options.tools or options.constraint
         if structured and config.answer_role is None and wanted in SHARED_ANSWERS:
             config = replace(config, answer_role=ModelRole.LARGE)
+        if isinstance(options.constraint, ForcedCall):
+            config = replace(config, force_answer=True)  # it has to be made
         cues = options.cues
         if cues is None:
             cues = self.profile.cues if self.profile else ()

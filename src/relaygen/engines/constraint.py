@@ -7,13 +7,14 @@ of itself under which every leg has that form from its first token.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 from relaygen.engines.base import Capabilities, Engine, EngineOutput, GenerateRequest
-from relaygen.errors import InvalidRequestError
+from relaygen.errors import UnsupportedError
 from relaygen.types import ModelRole, TokenScore
 
 
@@ -24,12 +25,8 @@ class ConstraintKind(StrEnum):
     """Any JSON object."""
     JSON_SCHEMA = "json_schema"
     """JSON that a schema allows."""
-    TOOL_CALL = "tool_call"
-    """`Constraint.prefix`, JSON that the schema allows, `Constraint.suffix`; once or more."""
-
-
-JSON = frozenset({ConstraintKind.JSON_OBJECT, ConstraintKind.JSON_SCHEMA})
-"""The kinds that are a JSON value and nothing around it."""
+    CHOICE = "choice"
+    """One of some texts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,22 +35,26 @@ class Constraint:
 
     Attributes:
         kind: what kind.
-        schema: a JSON schema; None for `ConstraintKind.JSON_OBJECT`.
-        prefix: literal text before the JSON, such as ``<tool_call>``.
-        suffix: literal text after it.
+        schema: a JSON schema, for `ConstraintKind.JSON_SCHEMA`.
+        choices: the texts, for `ConstraintKind.CHOICE`.
         param: the request's field that asked for it, for messages.
     """
 
     kind: ConstraintKind
     schema: Mapping[str, Any] | None = None
-    prefix: str = ""
-    suffix: str = ""
+    choices: tuple[str, ...] = ()
     param: str = "response_format"
 
     @property
     def json_schema(self) -> dict[str, Any]:
         """The schema, or that of any object."""
         return {"type": "object"} if self.schema is None else dict(self.schema)
+
+    @property
+    def grammar(self) -> str:
+        """The choices as a grammar in GBNF, which llama.cpp made and XGrammar reads too."""
+        texts = (json.dumps(text, ensure_ascii=False) for text in self.choices)
+        return f"root ::= {' | '.join(texts)}"
 
 
 @runtime_checkable
@@ -68,7 +69,7 @@ class ConstrainedEngine(Engine, Protocol):
         """This engine, with every leg held to `constraint` from the leg's first token.
 
         Raises:
-            InvalidRequestError: the engine cannot enforce it.
+            UnsupportedError: the engine cannot enforce it.
         """
         ...
 
@@ -110,11 +111,11 @@ def constrained(engine: Engine, constraint: Constraint, role: ModelRole) -> Engi
     """The engine under a constraint.
 
     Raises:
-        InvalidRequestError: it cannot enforce it.
+        UnsupportedError: it cannot enforce it.
     """
     kinds = engine.constraint_kinds() if isinstance(engine, ConstrainedEngine) else frozenset()
     if not isinstance(engine, ConstrainedEngine) or constraint.kind not in kinds:
-        raise InvalidRequestError(
+        raise UnsupportedError(
             f"{constraint.param} asks for output that is held to a form ({constraint.kind}), and "
             f"the engine of the {role} model cannot enforce one; leave {constraint.param} out and "
             "ask for the form in the prompt, or serve the model with an engine that can",

@@ -19,8 +19,8 @@ from relaygen.engines.base import (
     GenerateRequest,
     check_request,
 )
+from relaygen.engines.continuation import continued
 from relaygen.engines.form_start import FormStart, Place, Reading
-from relaygen.engines.sampling import mix
 from relaygen.errors import EngineError, FormLostError
 from relaygen.types import LegEnd, TokenScore
 
@@ -121,27 +121,12 @@ class FormedAnswer:
         raise EngineError("the engine stopped without saying why", retryable=True)
 
     def _rest(self, request: GenerateRequest, written: Sequence[int]) -> GenerateRequest | None:
-        """The leg of the form; None where there is no room for it.
-
-        It has no stop hints: they may end a leg early, and a form must not be cut.
-        """
-        if not written:
-            return replace(request, stop_hints=())
-        prompt = (*request.prompt, *written)
+        """The leg of the form; None where there is no room for it."""
         left = request.max_tokens - len(written)
-        if left < 1 or len(prompt) >= self._capabilities.context_tokens:
+        context = self._capabilities.context_tokens
+        if left < 1 or len(request.prompt) + len(written) >= context:
             return None
-        seed, origin = request.sampling.seed, request.generated_from
-        if seed is not None:  # the same one would repeat the noise of the reasoning
-            seed = mix(seed ^ len(prompt)) & 0xFFFFFFFF
-        return replace(
-            request,
-            prompt=prompt,
-            max_tokens=left,
-            sampling=replace(request.sampling, seed=seed),
-            generated_from=len(request.prompt) if origin is None else origin,
-            stop_hints=(),
-        )
+        return continued(request, written, left)
 
     async def _answer(self, request: GenerateRequest) -> AsyncGenerator[EngineOutput]:
         for attempt in range(1, self._attempts + 1):

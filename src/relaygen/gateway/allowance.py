@@ -8,6 +8,13 @@ from collections.abc import Callable
 from relaygen.gateway.failures import HttpError
 from relaygen.gateway.settings import ApiKey
 
+LIMIT_HEADERS = tuple(
+    f"x-ratelimit-{name}-{what}"
+    for what in ("requests", "tokens")
+    for name in ("limit", "remaining", "reset")
+)
+"""OpenAI's, for a key that has such limits."""
+
 
 class TokenBucket:
     """Fills at a steady rate up to its size. What it gives may leave it in debt."""
@@ -24,6 +31,13 @@ class TokenBucket:
         self._fill()
         missing = min(amount, self._size) - self._level
         return max(0.0, missing * 60.0 / self._size)
+
+    def headers(self, what: str) -> list[tuple[bytes, bytes]]:
+        """How much of `what` there may be, how much there is, and when it is full; as OpenAI's."""
+        full = duration(self.wait_for(self._size))
+        left = max(0, int(self._level))
+        named = {"limit": f"{self._size:.0f}", "remaining": f"{left}", "reset": full}
+        return [(f"x-ratelimit-{k}-{what}".encode(), v.encode()) for k, v in named.items()]
 
     def take(self, amount: float) -> None:
         """Takes it, whether or not it is there."""
@@ -72,6 +86,11 @@ class Allowance:
         if self._tokens:
             self._tokens.take(tokens)
 
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What is left, for those limits that the key has."""
+        buckets = ((self._requests, "requests"), (self._tokens, "tokens"))
+        return [pair for bucket, what in buckets if bucket for pair in bucket.headers(what)]
+
     def enter(self, generations: int) -> None:
         """Takes places; `leave` gives them back.
 
@@ -90,6 +109,14 @@ class Allowance:
     def leave(self, generations: int) -> None:
         """Gives places back."""
         self._used -= generations
+
+
+def duration(seconds: float) -> str:
+    """Seconds as OpenAI writes them: ``12ms``, ``1s``, ``6m0s``."""
+    if seconds < 1:
+        return f"{math.ceil(seconds * 1000)}ms"
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
 def _bucket(per_minute: int | None, clock: Callable[[], float]) -> TokenBucket | None:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from relaygen.errors import RelayGenError
 from relaygen.gateway.about import About, failed
+from relaygen.gateway.allowance import LIMIT_HEADERS
 from relaygen.gateway.endpoint import Gateway, GeneratingEndpoint
 from relaygen.gateway.keys import KeyRing
 from relaygen.gateway.metrics import Metrics
@@ -116,7 +117,7 @@ def _middleware(gateway: Gateway, routes: frozenset[str]) -> list[Middleware]:
                 allow_origins=list(gateway.settings.cors_origins),
                 allow_methods=["GET", "POST"],
                 allow_headers=["authorization", "content-type", "x-request-id"],
-                expose_headers=["x-request-id", "retry-after"],
+                expose_headers=["x-request-id", "retry-after", *LIMIT_HEADERS],
             )
         )
     return listed

@@ -89,7 +89,7 @@ class GeneratingEndpoint(Generic[_Request]):
         gateway = self._gateway
         headers = Headers(scope=scope)
         allowance = gateway.keys.find(headers.get("authorization"))
-        exchange.key = allowance.name
+        exchange.key, exchange.allowance = allowance.name, allowance
         gateway.traffic.check_open()
         body = await read_body(headers, receive, gateway.settings.max_body_bytes)
         request = decode(body, self._kind)
@@ -103,7 +103,13 @@ class GeneratingEndpoint(Generic[_Request]):
         plan = await self._planned(request, len(body), allowance.name)
         exchange.prompt_tokens = plan.prompt_tokens
         allowance.take_tokens(plan.prompt_tokens)
-        serving = Serving(plan, exchange, gateway.metrics, gateway.clock)
+        serving = Serving(
+            plan,
+            exchange,
+            gateway.metrics,
+            gateway.clock,
+            keepalive_s=gateway.settings.keepalive_s,
+        )
         work = serving.send_events if plan.streamed else serving.send_whole
         try:
             with gateway.traffic.visit(allowance, len(plan.streams)) as visit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from relaygen.gateway.allowance import Allowance
 from relaygen.runner import Result
 
 
@@ -18,6 +19,7 @@ class Exchange:
         started: when it came, by the gateway's clock, in seconds.
         route: the path of the route that took it; empty: none did.
         key: name of the API key.
+        allowance: of the key.
         model: as it was asked for, if there is such a model.
         stream: as server-sent events.
         status: 499 where the client left before an answer.
@@ -34,6 +36,7 @@ class Exchange:
     started: float
     route: str = ""
     key: str = ""
+    allowance: Allowance | None = None
     model: str = ""
     stream: bool = False
     status: int = 0

@@ -17,7 +17,8 @@ SERVER = "server_error"
 
 _TABLE: tuple[tuple[type[RelayGenError], int, str, str | None], ...] = (
     (errors.ContextLengthError, 400, INVALID, "context_length_exceeded"),
-    (errors.InvalidRequestError, 400, INVALID, None),
+    (errors.UnsupportedError, 400, INVALID, "unsupported_value"),
+    (errors.InvalidRequestError, 400, INVALID, "invalid_value"),
     (errors.ChatTemplateError, 400, INVALID, "chat_template_error"),
     (errors.CueProfileError, 400, INVALID, "cue_profile_error"),
     (errors.EngineUnavailableError, 503, SERVER, "engine_unavailable"),
@@ -105,9 +106,14 @@ def failure(error: Exception) -> HttpError:
     )
 
 
-def refused(param: str, message: str, *, status: int = 400, code: str | None = None) -> HttpError:
+def refused(param: str, message: str, *, code: str = "invalid_value") -> HttpError:
     """A request that cannot be honoured, by the name of the field."""
-    return HttpError(status, message, param=param or None, code=code)
+    return HttpError(400, message, param=param or None, code=code)
+
+
+def conflicting(param: str, message: str) -> HttpError:
+    """A field that contradicts another one."""
+    return refused(param, message, code="mutually_exclusive_parameters")
 
 
 def unsupported(param: str, reason: str) -> HttpError:

@@ -12,6 +12,7 @@ from relaygen.gateway.exchange import Exchange
 from relaygen.views.printable import one_line
 
 LOGGER = logging.getLogger("relaygen.gateway")
+_WRITERS = (LOGGER, logging.getLogger("relaygen.pool"))
 _FIELDS = "relaygen"
 
 
@@ -48,9 +49,10 @@ def log_to(stream: TextIO, level: int = logging.INFO, *, text: bool = False) -> 
     """Sends the gateway's log to `stream`, and nowhere else; as text for people, or as JSON."""
     sink = logging.StreamHandler(stream)
     sink.setFormatter(TextLines() if text else JsonLines())
-    LOGGER.handlers[:] = [sink]
-    LOGGER.setLevel(level)
-    LOGGER.propagate = False
+    for logger in _WRITERS:
+        logger.handlers[:] = [sink]
+        logger.setLevel(level)
+        logger.propagate = False
 
 
 def log_exchange(exchange: Exchange, duration_s: float) -> None:

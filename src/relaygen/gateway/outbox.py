@@ -38,6 +38,11 @@ class Outbox:
         """Whether a writer should wait for `room` before it goes on."""
         return self._size > self._most
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._pieces
+
     async def room(self) -> None:
         """Waits until the reader has taken what there was."""
         self._emptied.clear()

@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its line in the log, its place in the metrics."""
+"""What surrounds every request: its id and limits, its line in the log, its place in the metrics."""
 
 from __future__ import annotations
 
@@ -52,14 +52,15 @@ class RequestScope:
         scope[EXCHANGE] = exchange
         header = (b"x-request-id", exchange.id.encode())
 
-        async def send_with_id(message: Message) -> None:
+        async def send_with_more(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                message = {**message, "headers": [*message["headers"], header]}
+                limits = exchange.allowance.headers() if exchange.allowance else []
+                message = {**message, "headers": [*message["headers"], header, *limits]}
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(scope, receive, send_with_more)
         finally:
             duration = self._clock() - exchange.started
             self._metrics.request_ended(exchange, duration)

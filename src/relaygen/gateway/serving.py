@@ -10,6 +10,7 @@ from typing import Any
 from relaygen.api import Stream
 from relaygen.errors import EngineError, ProtocolError
 from relaygen.gateway.exchange import Exchange
+from relaygen.gateway.keep_alive import KeepAlive
 from relaygen.gateway.metrics import Metrics
 from relaygen.gateway.outbox import Outbox
 from relaygen.gateway.plan import Plan
@@ -25,12 +26,20 @@ class Serving:
     """One request on its way."""
 
     def __init__(
-        self, plan: Plan, exchange: Exchange, metrics: Metrics, clock: Callable[[], float]
+        self,
+        plan: Plan,
+        exchange: Exchange,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        *,
+        keepalive_s: float = 0.0,
     ) -> None:
+        """`keepalive_s`: see `GatewaySettings`."""
         self._plan = plan
         self._exchange = exchange
         self._metrics = metrics
         self._clock = clock
+        self._keepalive_s = keepalive_s
 
     async def send_whole(self, sender: Sender) -> None:
         """Sends one JSON object when all choices have ended.
@@ -53,7 +62,7 @@ class Serving:
         await sender.send_json(200, form.whole(choices, usage))
 
     async def send_events(self, sender: Sender) -> None:
-        """Sends server-sent events. The response begins with the first of them.
+        """Sends server-sent events. The response begins with the first of them, or a comment.
 
         Raises:
             RelayGenError: a choice failed; before the response began, or after.
@@ -66,8 +75,10 @@ class Serving:
             for index in range(len(streams))
         ]
         try:
-            while data := await outbox.take():
-                await sender.send_event(data)
+            with KeepAlive(outbox, self._keepalive_s) as keep_alive:
+                while data := await outbox.take():
+                    await sender.send_event(data)
+                    keep_alive.sent()
         finally:
             await _stop(tasks)
         end = DONE

@@ -36,6 +36,8 @@ class GatewaySettings:
         max_choices: the largest `n`, and the most generations of one request.
         max_streams: generations at once; more are refused with 429.
         retry_after_s: what a refused client is told to wait where nothing better is known.
+        keepalive_s: a stream in which nothing was sent for so many seconds gets a comment, which
+            proxies take for life and clients skip; 0: never.
         drain_s: on shutdown running streams have so long to end.
         log_prompts: write prompts into the log.
         playground: serve the page at ``/``.
@@ -47,6 +49,7 @@ class GatewaySettings:
     max_choices: int = 8
     max_streams: int = 4096
     retry_after_s: int = 5
+    keepalive_s: float = 15.0
     drain_s: float = 30.0
     log_prompts: bool = False
     playground: bool = False

@@ -113,6 +113,7 @@ class ServerSettings(_Part):
         max_body_bytes: larger requests are refused.
         max_choices: the largest `n`.
         max_streams: generations at once; more are refused with 429.
+        keepalive_s: an idle stream gets a comment so often, for proxies; 0: never.
         drain_s: after SIGTERM running streams have so long to end.
         playground: serve the page at ``/``.
         log: one JSON object a line, or text.
@@ -125,6 +126,7 @@ class ServerSettings(_Part):
     max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 2**20
     max_choices: Annotated[int, Field(ge=1)] = 8
     max_streams: Annotated[int, Field(ge=1)] = 4096
+    keepalive_s: Annotated[float, Field(ge=0)] = 15.0
     drain_s: Annotated[float, Field(ge=0)] = 30.0
     playground: bool = True
     log: Literal["json", "text"] = "text"

@@ -194,7 +194,7 @@ async def test_text_needs_a_tokenizer() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "param"),
-    [({"want_scores": True}, "want_scores"), ({"prompt": (65, 0xC3)}, "prompt")],
+    [({"want_scores": True}, "logprobs"), ({"prompt": (65, 0xC3)}, "prompt")],
 )
 async def test_what_text_cannot_do_is_refused(fields: dict[str, Any], param: str) -> None:
     async with served("text", reciting(TEXT)) as (engine, _):

@@ -9,13 +9,15 @@ import pytest
 import xllamacpp
 
 from relaygen import demo_models
+from relaygen.chat.tool_calls import HERMES
 from relaygen.engines.base import Engine, GenerateRequest
 from relaygen.engines.constraint import ConstrainedEngine, Constraint, ConstraintKind
+from relaygen.engines.forced_call import ForcedCall, forced
 from relaygen.engines.openai_http import DIALECTS, OpenAIHTTPEngine
 from relaygen.engines.simulated.server import ServerFault
 from relaygen.errors import EngineError, InvalidRequestError
 from relaygen.tokens import Tokenizer
-from relaygen.types import Sampling
+from relaygen.types import ModelRole, Sampling
 from tests.engines.forms import SCHEMA, validate
 from tests.engines.openai_http.serving import (
     EOS,
@@ -41,7 +43,7 @@ async def answer(engine: Engine, request: GenerateRequest) -> str:
 async def test_a_server_holds_every_leg_to_the_form(dialect: str) -> None:
     async with served(dialect, reciting("In words.")) as (engine, _):
         assert isinstance(engine, ConstrainedEngine)
-        assert engine.constraint_kinds() == {"json_object", "json_schema"}
+        assert engine.constraint_kinds() == {"json_object", "json_schema", "choice"}
         held = engine.constrained(ASKED)
         assert held.capabilities() == engine.capabilities()
         validate(text := await answer(held, leg(max_tokens=300)))
@@ -69,15 +71,70 @@ async def test_faults_strike_a_formed_leg_too(dialect: str) -> None:
         assert raised.value.retryable
 
 
-@pytest.mark.parametrize(
-    ("dialect", "kind"), [("text", "json_object"), *((name, "tool_call") for name in DIALECTS)]
-)
-async def test_a_kind_that_a_dialect_has_no_words_for_is_refused(dialect: str, kind: str) -> None:
+@pytest.mark.parametrize("dialect", JSON_DIALECTS)
+async def test_a_server_holds_a_leg_to_one_of_some_texts(dialect: str) -> None:
+    texts = ('add", "arguments": ', "ü\n```json\n", "a\\b")
+    asked = Constraint(kind=ConstraintKind.CHOICE, choices=texts)
     async with served(dialect, reciting("")) as (engine, _):
+        held = engine.constrained(asked)
+        prompts = ((*leg().prompt, *VOCABULARY.encode(str(n))) for n in range(20))
+        found = {await answer(held, leg(prompt=prompt)) for prompt in prompts}
+    assert found == set(texts)
+
+
+@pytest.mark.parametrize("kind", list(ConstraintKind))
+async def test_a_dialect_that_has_no_words_for_a_form_refuses_it(kind: ConstraintKind) -> None:
+    async with served("text", reciting("")) as (engine, _):
         assert kind not in engine.constraint_kinds()
         with pytest.raises(InvalidRequestError) as raised:
-            engine.constrained(Constraint(kind=ConstraintKind(kind), schema={}))
+            engine.constrained(Constraint(kind=kind, schema={}))
         assert raised.value.param == "response_format"
+
+
+async def test_a_real_llama_server_makes_a_forced_call() -> None:
+    unit = {
+        "type": "object",
+        "properties": {"unit": {"enum": ["apples", "boxes"]}},
+        "required": ["unit"],
+        "additionalProperties": False,
+    }
+    call = ForcedCall(
+        schemas={"count": unit, "count_all": {"$defs": {"u": unit}, "$ref": "#/$defs/u"}},
+        before_name=HERMES.before_name,
+        before_arguments=HERMES.before_arguments,
+        closing=HERMES.after_arguments,
+    )
+    tokenizer = Tokenizer.load(demo_models.gguf("small"))
+    engine = await OpenAIHTTPEngine.connect(started_llama_server(), tokenizer=tokenizer)
+    prompt = tuple(tokenizer.encode("How many?", parse_special=True))
+    names = set()
+    try:
+        held = forced(engine, call, ModelRole.LARGE, tokenizer)
+        for seed in range(12):
+            request = leg(
+                prompt=prompt,
+                max_tokens=300,
+                eos_ids=tokenizer.eos_ids,
+                sampling=Sampling(seed=seed, logit_bias=_no_space(tokenizer)),
+            )
+            found = await outputs_of(held, request)
+            written = [token for token in tokens(found) if token not in tokenizer.eos_ids]
+            text = tokenizer.decode(written)
+            assert found[-1].end == "eos", text
+            (made,) = (
+                HERMES.parse(text.removeprefix(HERMES.opening).removesuffix(HERMES.closing)) or ()
+            )
+            assert json.loads(made.arguments)["unit"] in ("apples", "boxes")
+            names.add(made.name)
+    finally:
+        await engine.aclose()
+    assert names == {"count", "count_all"}
+
+
+def _no_space(tokenizer: Tokenizer) -> dict[int, float]:
+    """A model this small would fill an object with white space for ever."""
+    ids = range(tokenizer.vocab_size)
+    return {i: -100.0 for i in ids if tokenizer.token_bytes(i).strip() != tokenizer.token_bytes(i)}
 
 
 async def test_a_real_llama_server_holds_to_the_form() -> None:

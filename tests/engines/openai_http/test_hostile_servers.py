@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from relaygen.engines.base import EngineOutput
-from relaygen.engines.openai_http import OpenAIHTTPEngine, ServerBusyError
+from relaygen.engines.openai_http import OpenAIHTTPEngine
 from relaygen.errors import (
     ContextLengthError,
+    EngineAccessError,
     EngineError,
     EngineProtocolError,
     EngineUnavailableError,
     InvalidRequestError,
+    ServerBusyError,
 )
 from tests.engines.openai_http.raw_server import (
     END,
@@ -157,7 +159,8 @@ STATUSES: dict[str, tuple[int, bytes, type[Exception], bool | None]] = {
         None,
     ),
     "validation": (422, b'{"detail":"no"}', InvalidRequestError, None),
-    "key": (401, b"{}", EngineError, False),
+    "key": (401, b"{}", EngineAccessError, False),
+    "model": (403, b"{}", EngineAccessError, False),
     "path": (404, b"<html>", EngineError, False),
     "busy": (429, b"", ServerBusyError, True),
     "draining": (503, b'"later"', ServerBusyError, True),

@@ -6,7 +6,7 @@ import pytest
 
 from relaygen.engines.base import GenerateRequest
 from relaygen.engines.openai_http.penalties import within_one_request
-from relaygen.errors import InvalidRequestError
+from relaygen.errors import UnsupportedError
 from relaygen.types import Sampling
 
 
@@ -58,7 +58,9 @@ def test_a_bias_stays_within_what_servers_take() -> None:
     ],
 )
 def test_what_cannot_be_exact_is_refused_by_name(sampling: Sampling, server_counts: bool) -> None:
-    with pytest.raises(InvalidRequestError) as raised:
+    with pytest.raises(UnsupportedError) as raised:
         within_one_request(leg(sampling, generated_from=6), server_counts=server_counts)
     assert raised.value.param is not None
+    neutral = getattr(Sampling(), raised.value.param)
+    assert str(raised.value).endswith(f"send {neutral:g}")
     assert getattr(sampling, raised.value.param) != getattr(Sampling(), raised.value.param)

@@ -9,10 +9,15 @@ from typing import Any
 import pytest
 
 from relaygen.engines.base import GenerateRequest
-from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine, ServerBusyError
+from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine
 from relaygen.engines.simulated import ByteVocabulary
 from relaygen.engines.simulated.server import ROUTES, ServerFault, SimulatedServer, storyteller
-from relaygen.errors import EngineError, EngineUnavailableError, InvalidRequestError
+from relaygen.errors import (
+    EngineError,
+    EngineUnavailableError,
+    InvalidRequestError,
+    ServerBusyError,
+)
 from tests.engines.openai_http.byte_tokenizer import ByteTokenizer
 
 VOCABULARY = ByteVocabulary()

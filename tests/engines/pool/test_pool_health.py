@@ -35,7 +35,7 @@ def succeed(health: Health, at: float) -> None:
 def test_the_table_can_be_printed() -> None:
     lines = transition_table().splitlines()
     assert len(lines) == 2 + len(ReplicaState)
-    assert lines[3].startswith("| **EJECTED** |")
+    assert lines[4].startswith("| **EJECTED** |")
 
 
 def test_failures_in_a_row_eject_and_a_success_begins_a_new_row() -> None:

@@ -1,13 +1,16 @@
 """Tool calls in the text of a model: each family's format is one small file here."""
 
-from relaygen.chat.tool_calls.deepseek import DEEPSEEK
+from relaygen.chat.tool_calls.deepseek import DEEPSEEK, DEEPSEEK_BARE
 from relaygen.chat.tool_calls.format import ToolCall, ToolCallFormat
 from relaygen.chat.tool_calls.hermes import HERMES
 from relaygen.chat.tool_calls.history import CallHistory
 from relaygen.chat.tool_calls.parser import ToolCallParser
 
 __all__ = [
+    "DEEPSEEK",
+    "DEEPSEEK_BARE",
     "FORMATS",
+    "HERMES",
     "CallHistory",
     "ToolCall",
     "ToolCallFormat",
@@ -15,7 +18,7 @@ __all__ = [
     "detect_tool_calls",
 ]
 
-FORMATS: tuple[ToolCallFormat, ...] = (HERMES, DEEPSEEK)
+FORMATS: tuple[ToolCallFormat, ...] = (HERMES, DEEPSEEK, DEEPSEEK_BARE)
 
 
 def detect_tool_calls(template: str) -> ToolCallFormat | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from relaygen.chat.tool_calls.format import ToolCall, ToolCallFormat, arguments_object
 
@@ -37,10 +38,23 @@ def parse(body: str) -> list[ToolCall] | None:
     return calls or None
 
 
+_OPENING, _CLOSING = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
+
 DEEPSEEK = ToolCallFormat(
     name="deepseek",
-    opening="<｜tool▁calls▁begin｜>",
-    closing="<｜tool▁calls▁end｜>",
+    opening=_OPENING,
+    closing=_CLOSING,
     parse=parse,
+    before_name=f"{_OPENING}{_CALL_BEGIN}function{_SEPARATOR}",
+    before_arguments="\n```json\n",
+    after_arguments=f"\n```{_CALL_END}{_CLOSING}",
+    marks=(_CALL_BEGIN, _SEPARATOR, "```json"),
+)
+DEEPSEEK_BARE = replace(
+    DEEPSEEK,
+    name="deepseek_v3.1",
+    before_name=f"{_OPENING}{_CALL_BEGIN}",
+    before_arguments=_SEPARATOR,
+    after_arguments=f"{_CALL_END}{_CLOSING}",
     marks=(_CALL_BEGIN, _SEPARATOR),
 )

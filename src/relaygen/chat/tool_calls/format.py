@@ -30,6 +30,9 @@ class ToolCallFormat:
         opening: text that begins a call, or a group of them.
         closing: text that ends it.
         parse: the calls in the text between the two; None where it is malformed.
+        before_name: from the opening to the name, for a call that is put together from its parts.
+        before_arguments: from the name to the arguments.
+        after_arguments: from there to the end of the closing.
         marks: what a chat template of the family holds.
         foreign_marks: what it does not hold: signs of a family with the same tags.
     """
@@ -38,6 +41,9 @@ class ToolCallFormat:
     opening: str
     closing: str
     parse: Callable[[str], list[ToolCall] | None]
+    before_name: str
+    before_arguments: str
+    after_arguments: str
     marks: tuple[str, ...]
     foreign_marks: tuple[str, ...] = ()
 

@@ -27,6 +27,9 @@ HERMES = ToolCallFormat(
     opening="<tool_call>",
     closing="</tool_call>",
     parse=parse,
+    before_name='<tool_call>\n{"name": "',
+    before_arguments='", "arguments": ',
+    after_arguments="}\n</tool_call>",
     marks=("<tool_call>", "arguments"),
     foreign_marks=("<function=", "<arg_key>"),  # Qwen3-Coder's XML, GLM's
 )

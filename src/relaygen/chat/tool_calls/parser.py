@@ -21,15 +21,19 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 class ToolCallParser:
     """Text in, text and calls out; the text that is no call comes out unchanged."""
 
-    def __init__(self, known: ToolCallFormat, functions: Collection[str]) -> None:
+    def __init__(
+        self, known: ToolCallFormat, functions: Collection[str], *, most: int | None = None
+    ) -> None:
         """Begins an answer.
 
         Args:
             known: the model's format.
             functions: those that were offered; a call of another one stays text.
+            most: calls to give out; later ones are left out. None: all.
         """
         self._format = known
         self._functions = frozenset(functions)
+        self._left = most
         self._held = ""
         self._body: int | None = None  # where in the held text a call's body begins
         self._seen = 0  # the closing tag does not begin before this
@@ -49,7 +53,7 @@ class ToolCallParser:
         rest, body = self._held, self._body
         self._held, self._body = "", None
         if body is not None and (calls := self._parse(rest[body:])):
-            return list(calls)
+            return list(self._allowed(calls))
         if self._after_call and not rest.strip():
             return []
         return [rest] if rest else []
@@ -84,11 +88,17 @@ class ToolCallParser:
         if calls is None:
             out.append(self._held[:end])
         else:
-            out.extend(calls)
+            out.extend(self._allowed(calls))
         self._after_call = calls is not None
         self._held = self._held[end:]
         self._body = None
         return True
+
+    def _allowed(self, calls: list[ToolCall]) -> list[ToolCall]:
+        if self._left is not None:
+            calls = calls[: self._left]
+            self._left -= len(calls)
+        return calls
 
     def _parse(self, body: str) -> list[ToolCall] | None:
         calls = self._format.parse(body)

@@ -3,6 +3,5 @@
 from relaygen.engines.openai_http.dialects import DIALECTS
 from relaygen.engines.openai_http.engine import OpenAIHTTPEngine
 from relaygen.engines.openai_http.options import HTTPOptions
-from relaygen.engines.openai_http.refusals import ServerBusyError
 
-__all__ = ["DIALECTS", "HTTPOptions", "OpenAIHTTPEngine", "ServerBusyError"]
+__all__ = ["DIALECTS", "HTTPOptions", "OpenAIHTTPEngine"]

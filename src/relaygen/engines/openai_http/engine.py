@@ -23,7 +23,12 @@ from relaygen.engines.openai_http.leg import write_leg
 from relaygen.engines.openai_http.options import HTTPOptions
 from relaygen.engines.openai_http.probe import AUTO, probe
 from relaygen.engines.openai_http.tokenizer_check import check_tokenizer
-from relaygen.errors import EngineError, EngineUnavailableError, InvalidRequestError
+from relaygen.errors import (
+    EngineError,
+    EngineUnavailableError,
+    InvalidRequestError,
+    UnsupportedError,
+)
 from relaygen.tokens import Fingerprint, Tokenizer
 from relaygen.types import TokenScore
 
@@ -144,10 +149,10 @@ class OpenAIHTTPEngine:
         """This engine, with every leg held to a form; what the server refuses, a leg raises.
 
         Raises:
-            InvalidRequestError: the dialect has no words for a form of this kind.
+            UnsupportedError: the dialect has no words for a form of this kind.
         """
         if constraint.kind not in self._dialect.constraint_kinds:
-            raise InvalidRequestError(
+            raise UnsupportedError(
                 f"a server that speaks {self.dialect} cannot be asked for {constraint.kind}",
                 param=constraint.param,
             )

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import replace
 
 from relaygen.engines.base import GenerateRequest
-from relaygen.errors import InvalidRequestError
+from relaygen.errors import UnsupportedError
 from relaygen.types import Sampling
 
 # vLLM cuts a bias to this; and no token comes back from -100.
@@ -29,7 +29,7 @@ def within_one_request(request: GenerateRequest, *, server_counts: bool = True) 
             it counts something else, so that its penalties have to stay neutral.
 
     Raises:
-        InvalidRequestError: a penalty cannot be kept exact; names it.
+        UnsupportedError: a penalty cannot be kept exact; names it.
     """
     sampling = request.sampling
     if not sampling.has_penalties:
@@ -63,9 +63,9 @@ def _alone(request: GenerateRequest) -> bool:
     return request.generated_from is None
 
 
-def _refused(name: str, value: float) -> InvalidRequestError:
-    return InvalidRequestError(
+def _refused(name: str, value: float) -> UnsupportedError:
+    return UnsupportedError(
         f"{name} is {value:g}: this server counts it within one request, and a generation has "
-        f"several; leave {name} out",
+        f"several; send {getattr(Sampling(), name):g}",
         param=name,
     )

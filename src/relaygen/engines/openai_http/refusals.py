@@ -12,28 +12,17 @@ import msgspec
 
 from relaygen.errors import (
     ContextLengthError,
+    EngineAccessError,
     EngineError,
     EngineProtocolError,
-    EngineUnavailableError,
     InvalidRequestError,
+    ServerBusyError,
 )
 
 _SHOWN = 300
 # vLLM and SGLang: "maximum context length", SGLang also "longer than the model's context length",
 # llama-server: the type exceed_context_size_error.
 _TOO_LONG = re.compile(r"context[ _](length|size|window)|max_model_len|exceed_context", re.I)
-
-
-class ServerBusyError(EngineUnavailableError):
-    """The server turns requests away for now.
-
-    Attributes:
-        retry_after_s: seconds after which it wants to be asked again; None: it does not say.
-    """
-
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
 
 
 def refusal(
@@ -47,7 +36,7 @@ def refusal(
             return ContextLengthError(told, param="prompt")
         return InvalidRequestError(told, param=param)
     if status in (401, 403):
-        return EngineError(f"{told}; check api_key", retryable=False)
+        return EngineAccessError(f"{told}; check api_key", retryable=False)
     if status in (404, 405):
         return EngineError(f"{told}; check the address, the dialect and model", retryable=False)
     if status in (429, 503):

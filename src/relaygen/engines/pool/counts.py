@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from relaygen.engines.pool.deadlines import LegDeadlineError
 from relaygen.engines.pool.health import ReplicaState
-from relaygen.errors import EngineError, EngineUnavailableError
+from relaygen.errors import (
+    EngineAccessError,
+    EngineError,
+    EngineUnavailableError,
+    ServerBusyError,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,9 +98,16 @@ class Tally:
 
 
 def failure_kind(error: EngineError) -> str:
-    """``unavailable``, the name of a deadline, ``failed``, or ``final`` where no repeat may help."""
+    """``unavailable``, ``busy``, ``denied``, the name of a deadline, ``failed``, or ``final``.
+
+    The last where no repeat may help.
+    """
     if isinstance(error, LegDeadlineError):
         return error.deadline
+    if isinstance(error, EngineAccessError):
+        return "denied"
+    if isinstance(error, ServerBusyError):
+        return "busy"
     if not error.retryable:
         return "final"
     return "unavailable" if isinstance(error, EngineUnavailableError) else "failed"

@@ -134,7 +134,7 @@ class PoolEngine:
         """This pool, with every leg held to a form; health, limits and places are the same.
 
         Raises:
-            InvalidRequestError: a replica cannot enforce it.
+            UnsupportedError: a replica cannot enforce it.
         """
         views = {
             name: engine.constrained(constraint)

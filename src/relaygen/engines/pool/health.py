@@ -6,6 +6,9 @@ Two kinds of evidence count apart, for a server may answer its health page and f
   one leg may try, and its first token brings the replica back;
 * checks: `PoolOptions.down_after` failed ones take it out until one passes; then one leg may try.
 
+Two answers are no failures. A server that is busy and says for how long rests for that time, and is
+then what it was. One that does not take our key is ejected at once, for the longest time.
+
 Where every replica of a pool is `DOWN`, one leg at a time may try one all the same: checks that
 fail for a reason of their own must not take away servers that work.
 
@@ -21,12 +24,16 @@ from enum import StrEnum
 
 from relaygen.engines.pool.options import PoolOptions
 
+_SHORTEST_REST_S = 0.1  # "0" would have a leg go round without a pause
+
 
 class ReplicaState(StrEnum):
     """What a replica may be given."""
 
     UP = "UP"
     """Any leg."""
+    RESTING = "RESTING"
+    """None until the time is over that it asked for."""
     EJECTED = "EJECTED"
     """None until its time is over."""
     HALF_OPEN = "HALF_OPEN"
@@ -38,7 +45,8 @@ class ReplicaState(StrEnum):
 class Trigger(StrEnum):
     """What changes the state of a replica."""
 
-    EJECT = "failures in a row"
+    BUSY = "busy"
+    EJECT = "failures in a row, or no access"
     TIME_OVER = "time is over"
     TRIAL_PASSED = "trial: first token"
     TRIAL_FAILED = "trial: failure"
@@ -49,10 +57,15 @@ class Trigger(StrEnum):
 _S, _T = ReplicaState, Trigger
 
 TRANSITIONS: dict[tuple[ReplicaState, Trigger], ReplicaState] = {
+    (_S.UP, _T.BUSY): _S.RESTING,
     (_S.UP, _T.EJECT): _S.EJECTED,
     (_S.UP, _T.CHECK_FAILED): _S.DOWN,
+    (_S.RESTING, _T.TIME_OVER): _S.UP,
+    (_S.RESTING, _T.EJECT): _S.EJECTED,
+    (_S.RESTING, _T.CHECK_FAILED): _S.DOWN,
     (_S.EJECTED, _T.TIME_OVER): _S.HALF_OPEN,
     (_S.EJECTED, _T.CHECK_FAILED): _S.DOWN,
+    (_S.HALF_OPEN, _T.BUSY): _S.EJECTED,
     (_S.HALF_OPEN, _T.TRIAL_PASSED): _S.UP,
     (_S.HALF_OPEN, _T.TRIAL_FAILED): _S.EJECTED,
     (_S.HALF_OPEN, _T.CHECK_FAILED): _S.DOWN,
@@ -91,6 +104,8 @@ class Health:
         match self.state:
             case ReplicaState.UP:
                 return True
+            case ReplicaState.RESTING:
+                return now >= self.until
             case ReplicaState.HALF_OPEN:
                 return not self._trial
             case ReplicaState.EJECTED:
@@ -139,6 +154,23 @@ class Health:
             if self._failures >= self._options.eject_after:
                 self._wait(now)
                 self._take(Trigger.EJECT)
+
+    def busy(self, now: float, seconds: float, *, trial: bool) -> None:
+        """A leg was turned away: the replica wants to be left alone for so long."""
+        if trial:
+            self._trial = False
+        if trial or self.state is ReplicaState.UP:
+            self.until = now + min(max(seconds, _SHORTEST_REST_S), self._options.max_rest_s)
+            self._take(Trigger.BUSY)
+
+    def denied(self, now: float, *, trial: bool) -> None:
+        """A leg found out that the replica does not take our key."""
+        if trial:
+            self._trial = False
+        if trial or self.state in (ReplicaState.UP, ReplicaState.RESTING):
+            self.until = now + self._options.max_ejected_s
+            self.ejections += 1
+            self._take(Trigger.TRIAL_FAILED if trial else Trigger.EJECT)
 
     def checked(self, now: float, *, well: bool) -> None:
         """A check passed or failed."""

@@ -48,6 +48,7 @@ class PoolOptions:
         eject_after: failures in a row that eject a replica.
         ejected_s: how long the first time; each further failure doubles it.
         max_ejected_s: at most so long.
+        max_rest_s: a replica that is busy and says when to come back is left alone at most so long.
         health_interval_s: between two checks of a replica, give or take a fifth, and the longest
             that one may take.
         down_after: failed checks in a row that take a replica out.
@@ -65,6 +66,7 @@ class PoolOptions:
     eject_after: int = 3
     ejected_s: float = 1.0
     max_ejected_s: float = 30.0
+    max_rest_s: float = 30.0
     health_interval_s: float = 5.0
     down_after: int = 2
 

@@ -11,7 +11,7 @@ from relaygen.engines.pool.health import ReplicaState
 from relaygen.engines.pool.homes import Home
 from relaygen.engines.pool.member import Member, Place
 from relaygen.engines.pool.options import PoolOptions
-from relaygen.errors import EngineUnavailableError
+from relaygen.errors import EngineAccessError, EngineUnavailableError
 
 _Queue = dict[asyncio.Future[Place], Home]
 
@@ -73,6 +73,7 @@ class Router:
             until: by the loop's clock, when to give up.
 
         Raises:
+            EngineAccessError: no replica takes our key.
             EngineUnavailableError: the queue is full, nothing was free in time, or the pool was
                 closed; not to be repeated.
         """
@@ -80,6 +81,7 @@ class Router:
         place = self.take(home)
         if place is not None:
             return place
+        self._check_access()
         if begins and len(self._beginning) >= self._options.queue:
             self._tally.refused += 1
             raise EngineUnavailableError(
@@ -129,6 +131,12 @@ class Router:
             if not waiter.done():
                 waiter.set_exception(_closed())
         self._set_timer()
+
+    def _check_access(self) -> None:
+        """Waiting is for what changes by itself, and a wrong key does not."""
+        denied = [member.denied for member in self._members]
+        if (last := denied[-1]) is not None and None not in denied:
+            raise EngineAccessError(str(last), retryable=False) from last
 
     def _choose(self, home: Home, roomy: Sequence[Member]) -> Member:
         for member in roomy:

@@ -8,7 +8,7 @@ from typing import Any
 
 from relaygen.api import Constraint, ConstraintKind, Options
 from relaygen.chat import PromptTokens
-from relaygen.gateway.failures import refused, unsupported
+from relaygen.gateway.failures import conflicting, refused, unsupported
 from relaygen.gateway.requests import limits
 from relaygen.gateway.requests.messages import template_messages
 from relaygen.gateway.requests.relay_fields import relay_options
@@ -50,16 +50,18 @@ def read_chat(request: ChatRequest, service: Service) -> AskedChat:
     options = relay_options(request, service)
     tools = tools_of(request, service)
     form = _form(request)
-    if form is not None and tools.constraint is not None:
-        raise refused("response_format", "response_format and a forced tool_choice exclude another")
+    if form is not None and tools.forced is not None:
+        raise conflicting(
+            "response_format", "response_format and a forced tool_choice exclude another"
+        )
     messages = template_messages(
         request.messages,
         developer="developer" in service.template_source,
         history=service.call_history,
     )
     continued = _continued(request)
-    if continued and (form or tools.constraint):
-        raise refused(
+    if continued and (form or tools.forced):
+        raise conflicting(
             "continue_final_message",
             "continue_final_message asks for the rest of an answer, and only a whole one can be "
             "held to a form; leave it out",
@@ -76,8 +78,8 @@ def read_chat(request: ChatRequest, service: Service) -> AskedChat:
         tools=tools.shown,
         add_generation_prompt=not continued and request.add_generation_prompt is not False,
         continue_final_message=continued,
-        constraint=form or tools.constraint,
-        stream_form=bool(request.stream),
+        constraint=form or tools.forced,
+        stream_form=bool(request.stream) and tools.forced is None,  # a call is sent whole
     )
     return AskedChat(
         prompt=service.relay.prompt(messages, options),
@@ -90,7 +92,7 @@ def read_chat(request: ChatRequest, service: Service) -> AskedChat:
 def _max_tokens(request: ChatRequest) -> int | None:
     one, other = request.max_tokens, request.max_completion_tokens
     if one is not None and other is not None and one != other:
-        raise refused(
+        raise conflicting(
             "max_tokens",
             f"max_tokens is {one} and max_completion_tokens is {other}; they are two names of one "
             "limit, so send max_completion_tokens alone",
@@ -104,10 +106,9 @@ def _top_logprobs(request: ChatRequest) -> int:
         raise refused(
             "top_logprobs",
             f"top_logprobs is {count}; it must be between 0 and {MAX_TOP_LOGPROBS}",
-            code="invalid_value",
         )
     if count and not request.logprobs:
-        raise refused("top_logprobs", "top_logprobs needs logprobs: true")
+        raise conflicting("top_logprobs", "top_logprobs needs logprobs: true")
     return count
 
 
@@ -116,7 +117,7 @@ def _continued(request: ChatRequest) -> bool:
     if not request.continue_final_message:
         return False
     if request.add_generation_prompt:
-        raise refused(
+        raise conflicting(
             "continue_final_message",
             "continue_final_message and add_generation_prompt exclude each other; send one",
         )
@@ -156,7 +157,7 @@ def _template_variables(request: ChatRequest, service: Service) -> dict[str, Any
             raise unsupported(at, "the chat template has no such variable")
     for name, value in _thinking(request, service).items():
         if variables.setdefault(name, value) != value:
-            raise refused(name, f"{name} is {value}, and in chat_template_kwargs it is not")
+            raise conflicting(name, f"{name} is {value}, and in chat_template_kwargs it is not")
     return variables
 
 
@@ -178,7 +179,9 @@ def _thinking(request: ChatRequest, service: Service) -> dict[str, Any]:
         return found | {"reasoning_effort": effort}
     if effort == "none" and template.enable_thinking:
         if request.enable_thinking:
-            raise refused("reasoning_effort", "reasoning_effort is 'none', and enable_thinking set")
+            raise conflicting(
+                "reasoning_effort", "reasoning_effort is 'none', and enable_thinking set"
+            )
         return {"enable_thinking": False}
     raise unsupported(
         "reasoning_effort",

@@ -51,7 +51,6 @@ def read_completion(request: CompletionRequest, service: Service) -> AskedComple
         raise refused(
             "logprobs",
             f"logprobs is {request.logprobs}; it must be between 0 and {MAX_LOGPROBS}",
-            code="invalid_value",
         )
     options = relay_options(request, service)
     options = replace(
@@ -80,7 +79,7 @@ def _prompts(prompt: str | Sequence[str | int | Sequence[int]]) -> list[str | tu
     if ids:
         raise refused("prompt", "prompt mixes token ids with other things; send one or the other")
     if not prompt:
-        raise refused("prompt", "prompt is empty; send some text", code="invalid_value")
+        raise refused("prompt", "prompt is empty; send some text")
     return [
         part if isinstance(part, str) else tuple(part)
         for part in prompt
@@ -104,11 +103,10 @@ def _encoded(prompt: str | tuple[int, ...], service: Service) -> PromptTokens:
                 raise refused(
                     "prompt",
                     f"prompt has the token id {token_id}, which is not in the vocabulary",
-                    code="invalid_value",
                 )
         ids, text = prompt, ""
     if not ids:
-        raise refused("prompt", "a prompt is empty; send some text", code="invalid_value")
+        raise refused("prompt", "a prompt is empty; send some text")
     stage = None
     if encoder.reasoning is not None:
         stage = encoder.reasoning.first_stage_of_ids(ids, tokenizer)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from relaygen.api import Relay
-from relaygen.gateway.failures import refused, unsupported
+from relaygen.gateway.failures import conflicting, refused, unsupported
 from relaygen.gateway.wire.common_request import CommonRequest
 from relaygen.types import ModelRole, Sampling
 
@@ -36,7 +36,7 @@ def check_common(request: CommonRequest) -> None:
     options = request.stream_options
     if options is not None:
         if not request.stream:
-            raise refused("stream_options", "stream_options is only for stream: true")
+            raise conflicting("stream_options", "stream_options is only for stream: true")
         if options.include_obfuscation:
             raise unsupported(
                 "stream_options.include_obfuscation", "chunks are not padded; send false"
@@ -55,7 +55,6 @@ def choices(request: CommonRequest, most: int, prompts: int = 1) -> int:
         raise refused(
             "n",
             f"n is {count}{times}; a request may have 1 to {most} choices in all",
-            code="invalid_value",
         )
     return count
 
@@ -72,14 +71,12 @@ def stops(request: CommonRequest) -> tuple[str, ...]:
         raise refused(
             "stop",
             f"stop has {len(found)} strings; at most {MAX_STOPS} are taken",
-            code="invalid_value",
         )
     for text in found:
         if not 0 < len(text) <= _MAX_STOP_LENGTH:
             raise refused(
                 "stop",
                 f"a stop string has {len(text)} characters; it must have 1 to {_MAX_STOP_LENGTH}",
-                code="invalid_value",
             )
     return found
 
@@ -93,9 +90,7 @@ def seed(request: CommonRequest) -> int | None:
     if request.seed is None:
         return None
     if not -(2**63) <= request.seed < 2**64:
-        raise refused(
-            "seed", f"seed is {request.seed}; it must fit into 64 bits", code="invalid_value"
-        )
+        raise refused("seed", f"seed is {request.seed}; it must fit into 64 bits")
     return request.seed % 2**64
 
 
@@ -121,13 +116,11 @@ def _biases(biases: dict[int, float]) -> dict[int, float]:
         raise refused(
             "logit_bias",
             f"logit_bias has {len(biases)} entries; at most {_MAX_BIASES} are taken",
-            code="invalid_value",
         )
     for token_id, value in biases.items():
         if not -100.0 <= value <= 100.0:
             raise refused(
                 f"logit_bias.{token_id}",
                 f"logit_bias of token {token_id} is {value}; it must be between -100 and 100",
-                code="invalid_value",
             )
     return biases

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from relaygen.chat.tool_calls import CallHistory
-from relaygen.gateway.failures import HttpError, refused, unsupported
+from relaygen.gateway.failures import HttpError, conflicting, refused, unsupported
 from relaygen.gateway.wire.chat_request import ChatMessage, ToolCallEntry
 
 
@@ -25,7 +25,7 @@ def template_messages(
         HttpError: 400; a field does not go with its role, or a part is no text.
     """
     if not messages:
-        raise refused("messages", "there are no messages; send at least one", code="invalid_value")
+        raise refused("messages", "there are no messages; send at least one")
     plain = []
     for index, message in enumerate(messages):
         at = f"messages[{index}]"
@@ -73,7 +73,7 @@ def _check_role(message: ChatMessage, at: str) -> None:
         )
     one, other = message.reasoning, message.reasoning_content
     if one is not None and other is not None and one != other:
-        raise refused(
+        raise conflicting(
             f"{at}.reasoning",
             f"{at}.reasoning and reasoning_content differ; they are two names of one text",
         )
@@ -121,7 +121,6 @@ def _call(call: ToolCallEntry, at: str, history: CallHistory) -> dict[str, Any]:
         raise refused(
             f"{at}.function.arguments",
             f"{at}.function.arguments is {text!r:.100}; it must be a JSON object as a string",
-            code="invalid_value",
         )
     return {
         "id": call.id,

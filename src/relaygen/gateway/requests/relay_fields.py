@@ -7,7 +7,7 @@ from typing import Any
 
 from relaygen.api import Options
 from relaygen.errors import InvalidRequestError
-from relaygen.gateway.failures import refused
+from relaygen.gateway.failures import conflicting, refused
 from relaygen.gateway.service import Service
 from relaygen.gateway.wire.common_request import CommonRequest, CueSpec, RelayFields
 from relaygen.relay.config import RelayConfig
@@ -34,17 +34,16 @@ def relay_options(request: CommonRequest, service: Service) -> Options:
             raise refused(
                 "relaygen.policy",
                 f"there is no policy {given.policy!r:.100}; there are {', '.join(POLICIES)}",
-                code="invalid_value",
             )
         if request.model != service.name and given.policy != policy:
-            raise refused(
+            raise conflicting(
                 "relaygen.policy",
                 f"the model {request.model} means policy {policy}, and relaygen.policy says "
                 f"{given.policy}; ask for {service.name}, or leave one out",
             )
         policy = given.policy
     if given.answer_role is not None and policy in _ALONE:
-        raise refused(
+        raise conflicting(
             "relaygen.answer_role",
             f"under policy {policy} the {policy} model writes everything; leave answer_role out",
         )
@@ -61,12 +60,11 @@ def _cues(given: RelayFields, service: Service) -> tuple[SwitchCue, ...] | None:
     if given.cues is None:
         return None if given.profile is None else service.profile(given.profile).cues
     if given.profile is not None:
-        raise refused("relaygen.cues", "give relaygen.cues or relaygen.profile, not both")
+        raise conflicting("relaygen.cues", "give relaygen.cues or relaygen.profile, not both")
     if not 0 < len(given.cues) <= _MOST_CUES:
         raise refused(
             "relaygen.cues",
             f"relaygen.cues has {len(given.cues)} entries; it must have 1 to {_MOST_CUES}",
-            code="invalid_value",
         )
     return tuple(_cue(entry) for entry in given.cues)
 
@@ -97,7 +95,7 @@ def _config(given: RelayFields, policy: str, service: Service) -> RelayConfig | 
         return replace(base, **changes)
     except InvalidRequestError as error:
         at = f"relaygen.{error.param}"
-        raise refused(at, f"relaygen.{error}", code="invalid_value") from None
+        raise refused(at, f"relaygen.{error}") from None
 
 
 def _share(given: RelayFields) -> float:
@@ -106,6 +104,5 @@ def _share(given: RelayFields) -> float:
         raise refused(
             "relaygen.handoff_share",
             f"relaygen.handoff_share is {share}; it must be between 0 and 1",
-            code="invalid_value",
         )
     return share

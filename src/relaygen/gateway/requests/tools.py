@@ -8,13 +8,15 @@ from typing import Any
 
 import msgspec
 
-from relaygen.api import Constraint, ConstraintKind
+from relaygen.api import ForcedCall
 from relaygen.chat.tool_calls import ToolCallFormat, ToolCallParser
-from relaygen.gateway.failures import refused, unsupported
+from relaygen.gateway.failures import conflicting, refused, unsupported
 from relaygen.gateway.service import Service
 from relaygen.gateway.wire.chat_request import ChatRequest, NamedToolChoice, ToolSpec
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_NOTHING = {"type": "object", "properties": {}, "additionalProperties": False}
+"""OpenAI: a function without parameters has an empty list of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,19 +26,21 @@ class Tools:
     Attributes:
         shown: for the template; None: none.
         known: the model's format of a call; None: nothing is taken for a call.
-        constraint: what a forced call asks of the engines.
+        forced: the call that the answer has to be.
+        parallel: it may make several calls; else those after the first are left out.
     """
 
     shown: list[dict[str, Any]] | None = None
     known: ToolCallFormat | None = None
-    constraint: Constraint | None = None
+    forced: ForcedCall | None = None
+    parallel: bool = True
 
     def parser(self) -> ToolCallParser | None:
         """A fresh one for an answer."""
         if self.known is None:
             return None
         names = [tool["function"]["name"] for tool in self.shown or ()]
-        return ToolCallParser(self.known, names)
+        return ToolCallParser(self.known, names, most=None if self.parallel else 1)
 
 
 def tools_of(request: ChatRequest, service: Service) -> Tools:
@@ -48,14 +52,9 @@ def tools_of(request: ChatRequest, service: Service) -> Tools:
     choice = request.tool_choice
     if not request.tools:
         if choice not in (None, "none", "auto"):
-            raise refused("tool_choice", "tool_choice asks for a call, and there are no tools")
+            raise conflicting("tool_choice", "tool_choice asks for a call, and there are no tools")
         return Tools()
-    _check_tools(request.tools)
-    if request.parallel_tool_calls is False:
-        raise unsupported(
-            "parallel_tool_calls",
-            "nothing keeps the model from a second call; leave it out, and take the first",
-        )
+    _check_tools(request.tools, forced=choice not in (None, "none", "auto"))
     if choice == "none":
         return Tools()  # tools that are not shown are not called
     known = service.tool_calls
@@ -69,10 +68,15 @@ def tools_of(request: ChatRequest, service: Service) -> Tools:
     for tool in shown:  # what was not said is not shown either
         tool["function"] = {k: v for k, v in tool["function"].items() if v is not None}
         tool.setdefault("type", "function")
-    return Tools(shown=shown, known=known, constraint=_forced(request, known))
+    return Tools(
+        shown=shown,
+        known=known,
+        forced=_forced(request, known),
+        parallel=request.parallel_tool_calls is not False,
+    )
 
 
-def _check_tools(tools: list[ToolSpec]) -> None:
+def _check_tools(tools: list[ToolSpec], *, forced: bool) -> None:
     seen: set[str] = set()
     for index, tool in enumerate(tools):
         at, name = f"tools[{index}].function", tool.function.name
@@ -80,19 +84,19 @@ def _check_tools(tools: list[ToolSpec]) -> None:
             raise refused(
                 f"{at}.name",
                 f"{at}.name is {name!r:.80}; it must be 1 to 64 letters, digits, '_', '-' or '.'",
-                code="invalid_value",
             )
         if name in seen:
             raise refused(f"{at}.name", f"{at}.name: the function {name!r} is listed twice")
         seen.add(name)
-        if tool.function.strict:
+        if tool.function.strict and not forced:
             raise unsupported(
                 f"{at}.strict",
-                "arguments are not held to their schema; leave it out, and check them",
+                "arguments are held to their schema only where tool_choice asks for the call; "
+                "leave it out, and check them",
             )
 
 
-def _forced(request: ChatRequest, known: ToolCallFormat) -> Constraint | None:
+def _forced(request: ChatRequest, known: ToolCallFormat) -> ForcedCall | None:
     choice, tools = request.tool_choice, request.tools or []
     if choice in (None, "auto"):
         return None
@@ -102,24 +106,11 @@ def _forced(request: ChatRequest, known: ToolCallFormat) -> Constraint | None:
             raise refused(
                 "tool_choice.function.name",
                 f"tool_choice names {choice.function.name!r:.80}, which is none of the tools",
-                code="invalid_value",
             )
-    return Constraint(
-        kind=ConstraintKind.TOOL_CALL,
-        schema={"anyOf": [_call_schema(tool) for tool in tools]},
-        prefix=known.opening,
-        suffix=known.closing,
-        param="tool_choice",
+    return ForcedCall(
+        schemas={tool.function.name: tool.function.parameters or _NOTHING for tool in tools},
+        lead="\n\n",
+        before_name=known.before_name,
+        before_arguments=known.before_arguments,
+        closing=known.after_arguments,
     )
-
-
-def _call_schema(tool: ToolSpec) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {
-            "name": {"const": tool.function.name},
-            "arguments": tool.function.parameters or {"type": "object"},
-        },
-        "required": ["name", "arguments"],
-        "additionalProperties": False,
-    }

@@ -138,7 +138,7 @@ class Dialect(Protocol):
             constraint: the form of all of it, of a kind in `constraint_kinds`.
 
         Raises:
-            InvalidRequestError: the server cannot honour a part of it; names it.
+            UnsupportedError: the server cannot honour a part of it; names it.
         """
         ...
 

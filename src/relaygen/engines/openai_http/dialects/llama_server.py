@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from relaygen.engines.base import Capabilities, GenerateRequest
-from relaygen.engines.constraint import JSON, Constraint
+from relaygen.engines.constraint import Constraint, ConstraintKind
 from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects.base import Served
 from relaygen.engines.openai_http.dialects.llama_server_leg import LlamaServerLeg
@@ -49,7 +49,7 @@ class LlamaServer:
 
     name = "llama_server"
     health_path = "/health"
-    constraint_kinds = JSON
+    constraint_kinds = frozenset(ConstraintKind)
 
     def __init__(self, client: Client, served: Served) -> None:
         self.client = client
@@ -92,7 +92,10 @@ class LlamaServer:
             "stop": list(request.stop_hints[: self._capabilities.stop_strings]),
         }
         if constraint is not None:
-            body["json_schema"] = constraint.json_schema
+            if constraint.kind is ConstraintKind.CHOICE:
+                body["grammar"] = constraint.grammar
+            else:
+                body["json_schema"] = constraint.json_schema
         return LlamaServerLeg(self, Call(PATH, body), request, slot)
 
     def prefill(self, token_ids: Sequence[int], generation_id: str) -> Call:

@@ -28,7 +28,7 @@ from typing import Any
 import msgspec
 
 from relaygen.engines.base import Capabilities, GenerateRequest
-from relaygen.engines.constraint import JSON, Constraint
+from relaygen.engines.constraint import Constraint, ConstraintKind
 from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects.base import Chunk, Served
 from relaygen.engines.openai_http.dialects.words import (
@@ -40,7 +40,7 @@ from relaygen.engines.openai_http.dialects.words import (
 from relaygen.engines.openai_http.penalties import within_one_request
 from relaygen.engines.openai_http.refusals import error_event
 from relaygen.engines.openai_http.scores import listed_score
-from relaygen.errors import EngineProtocolError, InvalidRequestError
+from relaygen.errors import EngineProtocolError, UnsupportedError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
 _PATH = "/generate"
@@ -77,7 +77,7 @@ class SGLang:
 
     name = "sglang"
     health_path = "/health"
-    constraint_kinds = JSON
+    constraint_kinds = frozenset(ConstraintKind)
 
     def __init__(self, client: Client, served: Served) -> None:
         self._client = client
@@ -110,7 +110,7 @@ class SGLang:
             "ignore_eos": not request.eos_ids,
         }
         if constraint is not None:
-            sampling["json_schema"] = msgspec.json.encode(constraint.json_schema).decode()
+            sampling |= _form(constraint)
         body: dict[str, Any] = {
             "rid": rid,
             "input_ids": list(request.prompt),
@@ -237,6 +237,12 @@ def _sampling(sampling: Sampling, max_tokens: int) -> dict[str, Any]:
     return sampling_fields(sampling) | own | seed
 
 
+def _form(constraint: Constraint) -> dict[str, Any]:
+    if constraint.kind is ConstraintKind.CHOICE:
+        return {"ebnf": constraint.grammar}
+    return {"json_schema": msgspec.json.encode(constraint.json_schema).decode()}
+
+
 def _logprobs(top: int, start: int) -> dict[str, Any]:
     return {
         "return_logprob": True,
@@ -261,7 +267,7 @@ def _check_scores(sampling: Sampling, *, original: bool) -> None:
     elif sampling.temperature not in (0.0, 1.0) and not original:
         wrong = "temperature"
     if wrong is not None:
-        raise InvalidRequestError(
+        raise UnsupportedError(
             f"scores are wanted, and SGLang's are those after {wrong} "
             f"({getattr(sampling, wrong)}); leave {wrong} out"
             + (", or set original_logprobs" if wrong == "temperature" else ""),

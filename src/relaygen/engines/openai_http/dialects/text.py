@@ -26,7 +26,7 @@ from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects.base import Chunk, Served, TextTokenizer
 from relaygen.engines.openai_http.dialects.words import SEEDS, bias_field, event_or_done
 from relaygen.engines.openai_http.penalties import within_one_request
-from relaygen.errors import EngineError, EngineProtocolError, InvalidRequestError
+from relaygen.errors import EngineError, EngineProtocolError, InvalidRequestError, UnsupportedError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
 _PATH = "/v1/completions"
@@ -80,10 +80,10 @@ class Text:
     def leg(self, request: GenerateRequest, constraint: Constraint | None = None) -> TextLeg:
         """See `Dialect.leg`."""
         if request.want_scores:
-            raise InvalidRequestError(
+            raise UnsupportedError(
                 "scores are wanted, and a server that speaks text has none for ids; use another "
-                "engine to measure margins",
-                param="want_scores",
+                "engine for logprobs and margins",
+                param="logprobs",
             )
         sampling = within_one_request(request)
         body = self._body(request.prompt, request.max_tokens, sampling) | {"stream": True}
@@ -127,7 +127,7 @@ class Text:
         try:
             return data.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise InvalidRequestError(
+            raise UnsupportedError(
                 f"the prompt is no text: byte {error.start} is inside a code point, or none; this "
                 "server takes text alone",
                 param="prompt",

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from relaygen.engines.base import Capabilities, GenerateRequest
-from relaygen.engines.constraint import JSON, Constraint
+from relaygen.engines.constraint import Constraint, ConstraintKind
 from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects.base import Chunk, Served
 from relaygen.engines.openai_http.dialects.words import (
@@ -32,7 +32,7 @@ from relaygen.engines.openai_http.dialects.words import (
 )
 from relaygen.engines.openai_http.penalties import within_one_request
 from relaygen.engines.openai_http.scores import listed_score
-from relaygen.errors import EngineProtocolError, InvalidRequestError
+from relaygen.errors import EngineProtocolError, UnsupportedError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
 _PATH = "/v1/completions"
@@ -66,7 +66,7 @@ class VLLM:
 
     name = "vllm"
     health_path = "/health"
-    constraint_kinds = JSON
+    constraint_kinds = frozenset(ConstraintKind)
 
     def __init__(self, client: Client, served: Served) -> None:
         self._client = client
@@ -90,7 +90,7 @@ class VLLM:
         """See `Dialect.leg`."""
         sampling = within_one_request(request)
         if sampling.temperature > 2.0:
-            raise InvalidRequestError(
+            raise UnsupportedError(
                 f"temperature is {sampling.temperature:g}; vLLM takes at most 2",
                 param="temperature",
             )
@@ -104,9 +104,7 @@ class VLLM:
         if request.want_scores:
             body["logprobs"] = max(2, request.top_logprobs)
         if constraint is not None:
-            schema = constraint.schema
-            form = {"json_object": True} if schema is None else {"json": dict(schema)}
-            body["structured_outputs"] = form
+            body["structured_outputs"] = _form(constraint)
         return VLLMLeg(self._client, Call(_PATH, body), request)
 
     def prefill(self, token_ids: Sequence[int], generation_id: str) -> Call:
@@ -205,6 +203,16 @@ class VLLMLeg:
                 raise EngineProtocolError(
                     f"{self._client.where(self.call)} ended a leg with {other!r}", retryable=True
                 )
+
+
+def _form(constraint: Constraint) -> dict[str, Any]:
+    match constraint.kind:
+        case ConstraintKind.CHOICE:
+            return {"choice": list(constraint.choices)}
+        case ConstraintKind.JSON_OBJECT:
+            return {"json_object": True}
+        case ConstraintKind.JSON_SCHEMA:
+            return {"json": constraint.json_schema}
 
 
 def _sampling(sampling: Sampling) -> dict[str, Any]:

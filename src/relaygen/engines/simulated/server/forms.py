@@ -1,11 +1,13 @@
-"""JSON that a schema allows, without a model: for each place in a text another value."""
+"""What a form allows, without a model: for each place in a text another value."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -25,17 +27,40 @@ _UNDERSTOOD: Mapping[str, frozenset[str]] = {
     "null": frozenset(),
 }
 _SPREAD = 1000
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_ALTERNATIVES = re.compile(rf"root ::= {_QUOTED}(?: \| {_QUOTED})*")
 _MOST_ITEMS = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of some texts, instead of JSON."""
+
+    texts: tuple[str, ...]
+
+    @classmethod
+    def of_grammar(cls, grammar: str) -> Choice:
+        """The alternatives of a grammar that has one rule, and quoted texts in it.
+
+        Raises:
+            InvalidRequestError: it is another grammar.
+        """
+        if not _ALTERNATIVES.fullmatch(grammar):
+            raise InvalidRequestError(f"the grammar {grammar!r:.80} is not understood")
+        return cls(tuple(json.loads(text) for text in re.findall(_QUOTED, grammar)))
+
+
 def form_text(schema: Any, prefix: Sequence[int]) -> str:
-    """An instance of the schema as JSON; a function of the schema and of the tokens before it.
+    """An instance of the schema as JSON, or a choice; a function of it and of the tokens before.
 
     Raises:
         InvalidRequestError: the schema uses what is not understood.
     """
     digest = hashlib.blake2b(array("I", prefix).tobytes(), digest_size=8).digest()
-    value = _instance(schema, Random(int.from_bytes(digest, "little")))
+    draw = Random(int.from_bytes(digest, "little"))
+    if isinstance(schema, Choice):
+        return draw.choice(schema.texts)
+    value = _instance(schema, draw)
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -25,6 +25,7 @@ from relaygen.engines.simulated.server.backend import (
     refused,
     sse,
 )
+from relaygen.engines.simulated.server.forms import Choice
 from relaygen.errors import EngineError, InvalidRequestError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
@@ -51,6 +52,7 @@ class CompletionBody(msgspec.Struct):
     return_progress: bool = False
     response_fields: list[str] = []
     json_schema: dict[str, Any] | None = None
+    grammar: str = ""
 
 
 class TokenizeBody(msgspec.Struct):
@@ -69,7 +71,8 @@ def routes(backend: Backend) -> list[Route]:
         try:
             body = await parsed(request, CompletionBody)
             leg = _leg(backend, body)
-            form = backend.form(leg, body.json_schema)
+            schema = Choice.of_grammar(body.grammar) if body.grammar else body.json_schema
+            form = backend.form(leg, schema)
             backend.check(leg)
         except InvalidRequestError as error:
             return refused(error)

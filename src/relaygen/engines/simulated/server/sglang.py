@@ -27,6 +27,7 @@ from relaygen.engines.simulated.server.backend import (
     sse,
 )
 from relaygen.engines.simulated.server.endpoint import Generating, tokenize_route
+from relaygen.engines.simulated.server.forms import Choice
 from relaygen.engines.simulated.server.vllm import DONE
 from relaygen.errors import EngineError, InvalidRequestError
 from relaygen.types import LegEnd, Sampling, TokenScore
@@ -49,6 +50,7 @@ class SamplingParams(msgspec.Struct):
     stop_token_ids: list[int] | None = None
     ignore_eos: bool = False
     json_schema: str | None = None
+    ebnf: str | None = None
 
 
 class GenerateBody(msgspec.Struct):
@@ -109,7 +111,9 @@ def _looked_at(body: GenerateBody, leg: GenerateRequest) -> GenerateRequest:
 
 
 def _schema(body: GenerateBody) -> Any:
-    text = body.sampling_params.json_schema
+    grammar, text = body.sampling_params.ebnf, body.sampling_params.json_schema
+    if grammar is not None and text is None:
+        return Choice.of_grammar(grammar)
     try:
         return None if text is None else msgspec.json.decode(text)
     except msgspec.DecodeError as error:

@@ -14,6 +14,7 @@ from relaygen.engines.base import GenerateRequest
 from relaygen.engines.simulated.models import TokenModel
 from relaygen.engines.simulated.server.backend import Backend, Event, TextDelta, failed, sse
 from relaygen.engines.simulated.server.endpoint import Generating, tokenize_route
+from relaygen.engines.simulated.server.forms import Choice
 from relaygen.errors import EngineError, InvalidRequestError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
@@ -25,6 +26,7 @@ class StructuredOutputs(msgspec.Struct, forbid_unknown_fields=True):
 
     json: dict[str, Any] | None = None
     json_object: bool = False
+    choice: list[str] | None = None
 
 
 class CompletionRequest(msgspec.Struct):
@@ -76,8 +78,10 @@ def _schema(body: CompletionRequest) -> Any:
     asked = body.structured_outputs
     if asked is None:
         return None
-    if asked.json_object == (asked.json is not None):
+    if [asked.json is not None, asked.json_object, asked.choice is not None].count(True) != 1:
         raise InvalidRequestError("structured_outputs takes one kind of constraint")
+    if asked.choice is not None:
+        return Choice(tuple(asked.choice))
     return asked.json if asked.json is not None else {"type": "object"}
 
 
