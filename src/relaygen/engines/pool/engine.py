@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from random import Random
 from typing import TypeVar
@@ -161,11 +161,13 @@ class PoolEngine:
             try:
                 with place:
                     outputs = timed(engines[name].generate(request), name, self._options)
+                    told: str | None = name
                     async with aclosing(outputs) as opened:
                         async for output in opened:
                             if output.token_ids or output.end is not None:
                                 place.answer()
-                            yield output
+                            yield replace(output, replica=told) if told else output
+                            told = None
                             if output.end is not None:
                                 return
                     raise EngineError(
