@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -80,6 +81,7 @@ async def pair(
     template: str | None = None,
     profile: bool = True,
     engine: Callable[..., SimulatedEngine] = SimulatedEngine,
+    tracing: Any = None,
     **service: Any,
 ) -> AsyncIterator[Pair]:
     """Opens one; at the end no leg may be left in its engines."""
@@ -112,7 +114,12 @@ async def pair(
         wall_clock=lambda: 1_700_000_000.0,
         **service,
     )
-    app = create_app(named, settings or GatewaySettings(), clock=clock)
+    app = create_app(
+        named,
+        settings or GatewaySettings(),
+        clock=time.perf_counter if tracing else clock,
+        tracing=tracing,
+    )
     opened = Pair(app, Client(app), relay, engines, clock)
     try:
         yield opened

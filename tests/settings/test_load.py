@@ -95,6 +95,7 @@ def test_flags_beat_the_environment_which_beats_the_file(
     [
         ("port = 9000", "port = 99000", 16, "less than or equal to 65535"),
         ("port = 9000", "prot = 9000", 16, "did you mean port?"),
+        ("port = 9000", 'otel_endpoint = "localhost:4318"', 16, "an address is like http://"),
         ("[server]", "[serber]", 15, "did you mean server?"),
         ("concurrency = 2", "concurrency = 0", 25, "greater than or equal to 1"),
         ('"http://127.0.0.1:8003"', '"127.0.0.1:8003"', 13, "http://127.0.0.1:8001"),

@@ -32,6 +32,7 @@ replicas = ["http://10.0.0.3:8000"]
 [server]
 host = "127.0.0.1"
 port = 8080
+# otel_endpoint = "http://127.0.0.1:4318"   # OpenTelemetry's spans; pip install 'relaygen[otel]'
 
 # Without keys anybody may call. `relaygen config key` makes one.
 # [[keys]]

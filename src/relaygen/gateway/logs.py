@@ -13,6 +13,7 @@ from relaygen.views.printable import one_line
 
 LOGGER = logging.getLogger("relaygen.gateway")
 _FIELDS = "relaygen"
+_SPANS = logging.getLogger("opentelemetry")  # says what of it a collector did not take
 
 
 class JsonLines(logging.Formatter):
@@ -48,9 +49,10 @@ def log_to(stream: TextIO, level: int = logging.INFO, *, text: bool = False) -> 
     """Sends the gateway's log to `stream`, and nowhere else; as text for people, or as JSON."""
     sink = logging.StreamHandler(stream)
     sink.setFormatter(TextLines() if text else JsonLines())
-    LOGGER.handlers[:] = [sink]
-    LOGGER.setLevel(level)
-    LOGGER.propagate = False
+    for logger, least in ((LOGGER, level), (_SPANS, max(level, logging.WARNING))):
+        logger.handlers[:] = [sink]
+        logger.setLevel(least)
+        logger.propagate = False
 
 
 def log_exchange(exchange: Exchange, duration_s: float) -> None:

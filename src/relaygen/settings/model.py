@@ -16,7 +16,7 @@ _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 def _check_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("a replica is an address like http://127.0.0.1:8001")
+        raise ValueError("an address is like http://127.0.0.1:8001")
     return url.rstrip("/")
 
 
@@ -114,6 +114,9 @@ class ServerSettings(_Part):
         playground: serve the page at ``/``.
         log: one JSON object a line, or text.
         log_prompts: write prompts and answers into the log.
+        otel_endpoint: address of a collector that takes OpenTelemetry's spans over HTTP, without
+            ``/v1/traces``; None: none are made. Nothing else turns them on: a standard
+            ``OTEL_EXPORTER_OTLP_ENDPOINT`` may be there for other programs.
     """
 
     host: str = "127.0.0.1"
@@ -126,6 +129,7 @@ class ServerSettings(_Part):
     playground: bool = True
     log: Literal["json", "text"] = "text"
     log_prompts: bool = False
+    otel_endpoint: Url | None = None
 
 
 class KeySettings(_Part):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from relaygen.engines.openai_http import OpenAIHTTPEngine
+from relaygen.engines.openai_http import OpenAIHTTPEngine, request_headers
 from relaygen.errors import EngineError, EngineUnavailableError
 from tests.engines.openai_http.raw_server import HEAD, Answer, chunk, raw_server, stream
 from tests.engines.openai_http.talking import DONE, LAST, TWO, leg, opened, read
@@ -49,6 +49,18 @@ async def test_a_server_that_always_hangs_up_is_asked_twice() -> None:
         with pytest.raises(EngineUnavailableError):
             await read(engine, leg())
         assert len(server.requests) == 2
+
+
+async def test_headers_of_a_task_go_with_all_that_it_asks() -> None:
+    hang_up = Answer(b"", "close")
+    async with opened(GOOD, hang_up, GOOD) as (engine, server):
+        token = request_headers.set({"traceparent": "00-of-this-task"})
+        await read(engine, leg())
+        await engine.settled()
+        await asyncio.ensure_future(read(engine, leg()))  # again, on a fresh connection
+        request_headers.reset(token)
+        await read(engine, leg())
+    assert ["traceparent: 00-of-this-task" in head for head in server.heads] == [True] * 3 + [False]
 
 
 async def test_nothing_is_repeated_once_an_answer_has_begun() -> None:

@@ -16,6 +16,7 @@ import msgspec
 from relaygen.engines.openai_http.deadlines import too_late
 from relaygen.engines.openai_http.options import HTTPOptions
 from relaygen.engines.openai_http.refusals import refusal
+from relaygen.engines.openai_http.request_headers import request_headers
 from relaygen.engines.openai_http.session import new_session
 from relaygen.engines.openai_http.spares import SpareConnector
 from relaygen.errors import (
@@ -218,13 +219,15 @@ class Client:
     async def _send(self, call: Call) -> aiohttp.ClientResponse:
         data = None if call.body is None else self._encode(call.body)
         method = "GET" if data is None else "POST"
-        url = self.where(call)
+        url, headers = self.where(call), request_headers.get()
         if self.closed:
             raise self._was_closed()
         if self._session is None:
             self._session = new_session(self.options, keep=True)
         try:
-            return await self._session.request(method, url, data=data, allow_redirects=False)
+            return await self._session.request(
+                method, url, data=data, headers=headers, allow_redirects=False
+            )
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
@@ -238,7 +241,9 @@ class Client:
                 raise
         if self._fresh is None:
             self._fresh = new_session(self.options, keep=False)
-        return await self._fresh.request(method, url, data=data, allow_redirects=False)
+        return await self._fresh.request(
+            method, url, data=data, headers=headers, allow_redirects=False
+        )
 
     @asynccontextmanager
     async def _errors(self, call: Call) -> AsyncIterator[None]:
