@@ -10,7 +10,8 @@ import pytest
 
 from relaygen import demo_models
 from relaygen.api import Options
-from relaygen.engines.simulated.server import SimulatedServer, storyteller
+from relaygen.engines.pool import PoolEngine
+from relaygen.engines.simulated.server import ServerFault, SimulatedServer, storyteller
 from relaygen.errors import (
     EngineUnavailableError,
     InvalidRequestError,
@@ -21,13 +22,17 @@ from relaygen.errors import (
 from relaygen.gateway.assembly import gateway_settings, open_service, relay_config
 from relaygen.settings import Settings, load
 from relaygen.tokens import Tokenizer
+from relaygen.types import ModelRole
 
 TOKENIZER = demo_models.hf_folder("large")
 
 
 @asynccontextmanager
-async def served(*, tokenizer: Tokenizer | None) -> AsyncIterator[str]:
-    async with SimulatedServer(storyteller("vllm", tokenizer=tokenizer, sentences=6)) as server:
+async def served(
+    *, tokenizer: Tokenizer | None, fault: ServerFault | None = None
+) -> AsyncIterator[str]:
+    backend = storyteller("vllm", tokenizer=tokenizer, sentences=6, faults=fault)
+    async with SimulatedServer(backend) as server:
         yield server.url
 
 
@@ -48,6 +53,21 @@ async def test_two_pools_of_servers_are_one_relay() -> None:
         result = await service.relay.generate("How many?", Options(seed=1))
     assert result.trace.handoffs > 0
     assert result.answer.strip().startswith("The answer is")
+
+
+async def test_deadlines_of_the_settings_are_those_of_the_pool() -> None:
+    own = Tokenizer.load(TOKENIZER)
+    stalls = ServerFault(kind="stall", after=5)
+    async with served(tokenizer=own, fault=stalls) as large, served(tokenizer=own) as small:
+        given = settings(large, small)
+        slow = given.large.model_copy(update={"between_tokens_s": 0.05})
+        async with open_service(given.model_copy(update={"large": slow})) as service:
+            result = await service.relay.generate("How many?", Options(seed=1, max_tokens=20))
+            engine = service.relay.models[ModelRole.LARGE].engine
+            assert isinstance(engine, PoolEngine)
+            failures = engine.counts().replicas[0].failures
+    assert set(failures) == {"between_tokens_s"}
+    assert result.trace.failovers == failures["between_tokens_s"] > 0
 
 
 async def test_a_server_with_another_tokenizer_is_refused() -> None:

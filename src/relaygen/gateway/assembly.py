@@ -13,6 +13,7 @@ from relaygen import profiles
 from relaygen.api import Model, Relay, open_model
 from relaygen.api.model import default_sampling, load_tokenizer
 from relaygen.engines.base import Engine
+from relaygen.engines.deadlines import LegDeadlines
 from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine
 from relaygen.engines.pool import PoolEngine, PoolOptions, Replica
 from relaygen.errors import InvalidRequestError, SettingsError
@@ -24,9 +25,8 @@ from relaygen.settings import PoolSettings, Settings, server_key
 from relaygen.tokens import Fingerprint, Tokenizer
 from relaygen.types import ModelRole, Sampling
 
-_POOL_LIMITS = (
-    *("concurrency", "queue", "first_token_s", "between_tokens_s", "leg_s", "health_interval_s"),
-)
+_POOL_LIMITS = ("concurrency", "queue", "health_interval_s")
+_DEADLINES = ("first_token_s", "between_tokens_s", "leg_s")
 
 
 @asynccontextmanager
@@ -145,13 +145,7 @@ async def _open_served(role: ModelRole, pool: PoolSettings, read: _Served) -> Mo
 
 
 async def _open_pool(role: ModelRole, pool: PoolSettings, read: _Served) -> PoolEngine:
-    options = HTTPOptions(
-        api_key=server_key(role, pool),
-        model=pool.model,
-        first_token_s=pool.first_token_s,
-        between_tokens_s=pool.between_tokens_s,
-        leg_s=pool.leg_s,
-    )
+    options = HTTPOptions(api_key=server_key(role, pool), model=pool.model, deadlines=None)
     opening = [
         asyncio.ensure_future(_connect(role, url, pool, read, options)) for url in pool.replicas
     ]
@@ -162,7 +156,8 @@ async def _open_pool(role: ModelRole, pool: PoolSettings, read: _Served) -> Pool
         raise
     replicas = [Replica(name=e.url, engine=e, probe=e.check_health) for e in engines]
     limits = {name: getattr(pool, name) for name in _POOL_LIMITS}
-    return PoolEngine(replicas, PoolOptions(**limits))
+    deadlines = LegDeadlines(**{name: getattr(pool, name) for name in _DEADLINES})
+    return PoolEngine(replicas, PoolOptions(deadlines=deadlines, **limits))
 
 
 async def _connect(

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from relaygen.engines.deadlines import LegDeadlineError, LegDeadlines
 from relaygen.engines.openai_http import OpenAIHTTPEngine, request_headers
 from relaygen.errors import EngineError, EngineUnavailableError
 from tests.engines.openai_http.raw_server import HEAD, Answer, chunk, raw_server, stream
@@ -139,22 +140,24 @@ DEADLINES = {
 
 @pytest.mark.parametrize("name", DEADLINES)
 async def test_an_overrun_names_its_deadline(name: str) -> None:
-    async with opened(DEADLINES[name], **{name: 0.05}) as (engine, server):
-        with pytest.raises(EngineError, match=rf"within 0\.05 s \({name}\)") as raised:
+    async with opened(DEADLINES[name], deadlines=LegDeadlines(**{name: 0.05})) as (engine, server):
+        with pytest.raises(LegDeadlineError, match=rf"within 0\.05 s \({name}\)") as raised:
             await read(engine, leg())
         assert raised.value.retryable
+        assert raised.value.deadline == name
         await asyncio.wait_for(server.closed.wait(), 20)
 
 
 async def test_a_first_token_that_does_not_follow_the_head() -> None:
     pings = chunk(b": ping\n\n") * 3
-    async with opened(Answer(HEAD + pings, "hold"), first_token_s=0.05) as (engine, _):
-        with pytest.raises(EngineError, match="first_token_s"):
+    deadlines = LegDeadlines(first_token_s=0.05)
+    async with opened(Answer(HEAD + pings, "hold"), deadlines=deadlines) as (engine, _):
+        with pytest.raises(LegDeadlineError, match="first_token_s"):
             await read(engine, leg())
 
 
 async def test_a_slow_reader_is_no_fault_of_the_server() -> None:
-    async with opened(GOOD, between_tokens_s=0.05) as (engine, _):
+    async with opened(GOOD, deadlines=LegDeadlines(between_tokens_s=0.05)) as (engine, _):
         outputs = engine.generate(leg())
         first = await anext(outputs)
         await asyncio.sleep(0.1)  # the reader's own time

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from relaygen.engines.openai_http.deadlines import too_late
 from relaygen.engines.openai_http.options import HTTPOptions
 from relaygen.engines.openai_http.refusals import refusal
 from relaygen.engines.openai_http.request_headers import request_headers
@@ -72,7 +71,7 @@ class Client:
         self._tasks: set[asyncio.Task[None]] = set()
         self._encode = msgspec.json.Encoder().encode
 
-    async def stream(self, call: Call, *, within_s: float) -> aiohttp.ClientResponse:
+    async def stream(self, call: Call) -> aiohttp.ClientResponse:
         """Sends a request and returns its answer, of which only the head was read.
 
         Give it back with `finish` or `abort`.
@@ -81,14 +80,8 @@ class Client:
             InvalidRequestError: the server refuses the request as it stands.
             EngineError: it cannot be reached, or answers something else than 200.
         """
-        try:
-            async with asyncio.timeout(within_s) as timer, self._errors(call):
-                response = await self._send(call)
-        except TimeoutError as error:
-            if not timer.expired():
-                raise
-            name = "first_token_s" if within_s == self.options.first_token_s else "request_s"
-            raise too_late(name, within_s) from error
+        async with self._errors(call):
+            response = await self._send(call)
         self._open.add(response)
         if response.status != 200:
             try:
@@ -134,7 +127,11 @@ class Client:
         except TimeoutError as error:
             if not timer.expired():
                 raise
-            raise too_late("request_s", self.options.request_s) from error
+            raise EngineError(
+                f"{self.where(call)} gave no answer within {self.options.request_s:g} s "
+                "(request_s); is it overloaded, or is the limit too short for it?",
+                retryable=True,
+            ) from error
 
     async def tell(self, call: Call) -> None:
         """Sends what the server may know, and asks for no answer."""
