@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -18,7 +18,8 @@ from relaygen.api import Model, Relay
 from relaygen.api.pairing import Match, match
 from relaygen.chat import ChatEncoder, ChatTemplate
 from relaygen.engines.simulated import Fault, ScriptedModel, SimulatedEngine
-from relaygen.gateway import GatewaySettings, Service, create_app
+from relaygen.gateway import Service, create_app
+from relaygen.settings import KeySettings, ServerSettings
 from relaygen.tokens import Tokenizer
 from relaygen.types import ModelRole, Sampling
 from tests.gateway.asgi import Client
@@ -74,7 +75,8 @@ class Pair:
 async def pair(
     text: str = TEXT,
     *,
-    settings: GatewaySettings | None = None,
+    settings: ServerSettings | None = None,
+    keys: Sequence[KeySettings] = (),
     faults: Mapping[ModelRole, Mapping[int, Fault] | Fault] | None = None,
     inline: bool = False,
     context_tokens: int = 2048,
@@ -116,7 +118,8 @@ async def pair(
     )
     app = create_app(
         named,
-        settings or GatewaySettings(),
+        settings,
+        keys,
         clock=time.perf_counter if tracing else clock,
         tracing=tracing,
     )

@@ -19,10 +19,11 @@ from relaygen.engines.base import EngineOutput, GenerateRequest
 from relaygen.engines.openai_http import request_headers
 from relaygen.engines.simulated import Fault, SimulatedEngine
 from relaygen.errors import MissingExtraError
-from relaygen.gateway import ApiKey, GatewaySettings, hash_key
+from relaygen.gateway import hash_key
 from relaygen.gateway.exchange import Exchange
 from relaygen.gateway.tracing import open_tracing
 from relaygen.gateway.tracing.spans import Tracing
+from relaygen.settings import KeySettings
 from tests.gateway.asgi import Client, chat_body
 from tests.gateway.collector import collector
 from tests.gateway.pairs import LARGE, SMALL, pair
@@ -65,8 +66,8 @@ def ids(span: ReadableSpan) -> tuple[str, str]:
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_request_and_its_legs_are_those_of_the_reply(inline: bool, stream: bool) -> None:
     kept = Kept()
-    settings = GatewaySettings(keys=(ApiKey(name="ann", hash=hash_key("sk-ann")),))
-    async with pair(tracing=kept.tracing, inline=inline, settings=settings) as opened:
+    keys = (KeySettings(name="ann", hash=hash_key("sk-ann")),)
+    async with pair(tracing=kept.tracing, inline=inline, keys=keys) as opened:
         client = Client(opened.app, authorization="Bearer sk-ann", x_request_id="r-1")
         options = {"stream": stream, "relaygen": {"trace": True}}
         if stream:

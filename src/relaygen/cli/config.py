@@ -67,7 +67,7 @@ def check(
 @config.command()
 def key() -> None:
     """Make an API key: the key itself is shown once, the configuration keeps its hash."""
-    from relaygen.gateway.settings import hash_key
+    from relaygen.gateway.keys import hash_key
 
     made = f"rg-{secrets.token_urlsafe(32)}"
     typer.echo(f"key   {made}")

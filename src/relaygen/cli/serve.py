@@ -117,7 +117,7 @@ def _run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     from relaygen.gateway import create_app
-    from relaygen.gateway.assembly import gateway_settings, open_service
+    from relaygen.gateway.assembly import open_service
     from relaygen.gateway.garbage import settle
     from relaygen.gateway.listening import bind, listen
     from relaygen.gateway.logs import log_to
@@ -129,7 +129,7 @@ async def _serve(settings: Settings) -> None:
     listener = bind(settings.server.host, settings.server.port)
     with listener:
         async with open_service(settings) as service:
-            app = create_app(service, gateway_settings(settings), tracing=tracing)
+            app = create_app(service, settings.server, settings.keys, tracing=tracing)
             server = listen(app, listener, told=say)
             host, port = listener.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -22,10 +22,10 @@ from relaygen.gateway.pages import page
 from relaygen.gateway.plan import plan_chat, plan_completion
 from relaygen.gateway.request_scope import RequestScope
 from relaygen.gateway.service import Service
-from relaygen.gateway.settings import GatewaySettings
 from relaygen.gateway.traffic import Traffic
 from relaygen.gateway.wire.chat_request import ChatRequest
 from relaygen.gateway.wire.completion_request import CompletionRequest
+from relaygen.settings import KeySettings, ServerSettings
 from relaygen.views.playground import files
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ _LAST_SPANS_S = 5.0
 
 def create_app(
     service: Service,
-    settings: GatewaySettings | None = None,
+    settings: ServerSettings | None = None,
+    keys: Sequence[KeySettings] = (),
     *,
     clock: Callable[[], float] = time.perf_counter,
     tracing: Tracing | None = None,
@@ -45,17 +46,18 @@ def create_app(
 
     Args:
         service: what is served; it stays open until whoever opened it closes it.
-        settings: keys and limits.
+        settings: limits, and what else is served; whoever listens sees to host and port.
+        keys: who may call; none: everybody.
         clock: seconds that only go forward, for rate limits, logs and metrics; spans need the
             default, which is the clock of every `Stream`.
         tracing: makes spans of requests; it is closed with the application. None: there are none.
     """
-    settings = settings or GatewaySettings()
+    settings = settings or ServerSettings()
     traffic = Traffic(settings.max_streams, settings.retry_after_s)
     gateway = Gateway(
         service=service,
         settings=settings,
-        keys=KeyRing(settings.keys, clock),
+        keys=KeyRing(keys, clock),
         traffic=traffic,
         metrics=Metrics(lambda: traffic.generations, service.queue),
         clock=clock,

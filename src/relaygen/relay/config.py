@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from relaygen.errors import InvalidRequestError
@@ -53,8 +53,13 @@ class RelayConfig:
                 )
 
     def under(self, policy: str) -> RelayConfig:
-        """These limits, except that the policy ``paper`` brings the published code's."""
-        return self.paper_faithful() if policy == "paper" else self
+        """These limits, except that the policy ``paper`` brings the published code's.
+
+        `read_ahead` is no limit, and changes no text: it stays.
+        """
+        if policy != "paper":
+            return self
+        return replace(self.paper_faithful(), read_ahead=self.read_ahead)
 
     @classmethod
     def paper_faithful(cls) -> RelayConfig:
