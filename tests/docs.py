@@ -7,16 +7,34 @@ there. Parts that are not in `PARTS` are none of this module's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from enum import StrEnum
 from pathlib import Path
 
-from relaygen.relay.states import transition_table
+from relaygen.engines.pool import health
+from relaygen.relay import states
 from tests.cli import help_pages, model_memory
 
 DOCS = Path(__file__).parent.parent / "docs"
 
+
+def transition_table(
+    transitions: Mapping[tuple[StrEnum, StrEnum], StrEnum],
+    rows: type[StrEnum],
+    columns: type[StrEnum],
+) -> str:
+    """A table of transitions in Markdown, one row a state; what is not in it is left empty."""
+    lines = [f"| | {' | '.join(f'`{trigger}`' for trigger in columns)} |"]
+    lines.append("|---" * (len(columns) + 1) + "|")
+    for state in rows:
+        cells = (transitions.get((state, trigger), "") for trigger in columns)
+        lines.append(f"| **{state}** | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 PARTS: dict[str, Callable[[], str]] = {
-    "transitions": transition_table,
+    "transitions": lambda: transition_table(states.TRANSITIONS, states.State, states.Trigger),
+    "replicas": lambda: transition_table(health.TRANSITIONS, health.ReplicaState, health.Trigger),
     "memory": model_memory.table,
     **help_pages.parts(),
 }

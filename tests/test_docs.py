@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs import DOCS, PARTS, pages, rendered
+from relaygen.relay.states import TRANSITIONS, State, Trigger
+from tests.docs import DOCS, PARTS, pages, rendered, transition_table
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(DOCS)))
@@ -29,6 +30,13 @@ def test_a_part_is_written_between_its_markers() -> None:
     assert new.startswith("a\n")
     assert new.endswith("\nb\n")
     assert rendered(new) == new
+
+
+def test_a_table_of_transitions_is_whole() -> None:
+    lines = transition_table(TRANSITIONS, State, Trigger).splitlines()
+    assert len(lines) == len(State) + 2
+    cells = [cell.strip() for line in lines[2:] for cell in line.split("|")[2:]]
+    assert sum(map(bool, cells)) == len(TRANSITIONS)
 
 
 @pytest.mark.parametrize("half", ["begin", "end"])

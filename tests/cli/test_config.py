@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relaygen.cli.app import run_app
-from relaygen.gateway.settings import hash_key
+from relaygen.gateway import hash_key
 
 
 def test_the_example_is_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

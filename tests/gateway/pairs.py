@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -17,7 +18,8 @@ from relaygen.api import Model, Relay
 from relaygen.api.pairing import Match, match
 from relaygen.chat import ChatEncoder, ChatTemplate
 from relaygen.engines.simulated import Fault, ScriptedModel, SimulatedEngine
-from relaygen.gateway import GatewaySettings, Service, create_app
+from relaygen.gateway import Service, create_app
+from relaygen.settings import KeySettings, ServerSettings
 from relaygen.tokens import Tokenizer
 from relaygen.types import ModelRole, Sampling
 from tests.gateway.asgi import Client
@@ -73,13 +75,15 @@ class Pair:
 async def pair(
     text: str = TEXT,
     *,
-    settings: GatewaySettings | None = None,
+    settings: ServerSettings | None = None,
+    keys: Sequence[KeySettings] = (),
     faults: Mapping[ModelRole, Mapping[int, Fault] | Fault] | None = None,
     inline: bool = False,
     context_tokens: int = 2048,
     template: str | None = None,
     profile: bool = True,
     engine: Callable[..., SimulatedEngine] = SimulatedEngine,
+    tracing: Any = None,
     **service: Any,
 ) -> AsyncIterator[Pair]:
     """Opens one; at the end no leg may be left in its engines."""
@@ -112,7 +116,13 @@ async def pair(
         wall_clock=lambda: 1_700_000_000.0,
         **service,
     )
-    app = create_app(named, settings or GatewaySettings(), clock=clock)
+    app = create_app(
+        named,
+        settings,
+        keys,
+        clock=time.perf_counter if tracing else clock,
+        tracing=tracing,
+    )
     opened = Pair(app, Client(app), relay, engines, clock)
     try:
         yield opened

@@ -6,9 +6,9 @@ import dataclasses
 import re
 
 import relaygen
-from relaygen.gateway import GatewaySettings
 from relaygen.gateway.wire.common_request import RelayFields
 from relaygen.relay.config import RelayConfig
+from relaygen.settings import ServerSettings
 from tests.gateway.pairs import pair
 
 PAGE = "https://page.example"
@@ -45,7 +45,7 @@ async def test_health_and_version() -> None:
 
 
 async def test_the_description_has_every_path_and_resolves() -> None:
-    async with pair() as opened:
+    async with pair(settings=ServerSettings(playground=False)) as opened:
         reply = await opened.client.get("/openapi.json")
         routes = {re.sub(r":path", "", route.path) for route in opened.app.routes}  # type: ignore[attr-defined]
     document = reply.json
@@ -69,7 +69,7 @@ async def test_other_origins_may_not_call_unless_they_are_named() -> None:
     async with pair() as opened:
         reply = await opened.client.get("/version", origin=PAGE)
         assert "access-control-allow-origin" not in reply.headers
-    async with pair(settings=GatewaySettings(cors_origins=(PAGE,))) as opened:
+    async with pair(settings=ServerSettings(cors_origins=(PAGE,))) as opened:
         reply = await opened.client.get("/version", origin=PAGE)
         assert reply.headers["access-control-allow-origin"] == PAGE
         asked = {"access_control_request_method": "POST", "origin": PAGE}
@@ -90,9 +90,9 @@ async def test_request_ids_go_in_and_out() -> None:
 
 
 async def test_the_playground_is_served_where_it_is_wanted() -> None:
-    async with pair() as opened:
+    async with pair(settings=ServerSettings(playground=False)) as opened:
         assert (await opened.client.get("/")).status == 404
-    async with pair(settings=GatewaySettings(playground=True)) as opened:
+    async with pair(settings=ServerSettings(playground=True)) as opened:
         page = await opened.client.get("/")
         script = await opened.client.get("/playground/playground.js")
     assert page.headers["content-type"].startswith("text/html")

@@ -10,7 +10,8 @@ import pytest
 
 from relaygen import demo_models
 from relaygen.api import Options
-from relaygen.engines.simulated.server import SimulatedServer, storyteller
+from relaygen.engines.pool import PoolEngine
+from relaygen.engines.simulated.server import ServerFault, SimulatedServer, storyteller
 from relaygen.errors import (
     EngineUnavailableError,
     InvalidRequestError,
@@ -18,16 +19,20 @@ from relaygen.errors import (
     SettingsError,
     TokenizerMismatchError,
 )
-from relaygen.gateway.assembly import gateway_settings, open_service, relay_config
+from relaygen.gateway.assembly import open_service
 from relaygen.settings import Settings, load
 from relaygen.tokens import Tokenizer
+from relaygen.types import ModelRole
 
 TOKENIZER = demo_models.hf_folder("large")
 
 
 @asynccontextmanager
-async def served(*, tokenizer: Tokenizer | None) -> AsyncIterator[str]:
-    async with SimulatedServer(storyteller("vllm", tokenizer=tokenizer, sentences=6)) as server:
+async def served(
+    *, tokenizer: Tokenizer | None, fault: ServerFault | None = None
+) -> AsyncIterator[str]:
+    backend = storyteller("vllm", tokenizer=tokenizer, sentences=6, faults=fault)
+    async with SimulatedServer(backend) as server:
         yield server.url
 
 
@@ -42,12 +47,30 @@ async def test_two_pools_of_servers_are_one_relay() -> None:
     async with (
         served(tokenizer=tokenizer) as large,
         served(tokenizer=tokenizer) as small,
-        open_service(settings(large, small, max_queue_for_handoff=4)) as service,
+        open_service(
+            settings(large, small, max_queue_for_handoff=4, limits={"max_small_tokens": 7})
+        ) as service,
     ):
+        assert service.relay.config.max_small_tokens == 7
         assert service.ready() is None
         result = await service.relay.generate("How many?", Options(seed=1))
     assert result.trace.handoffs > 0
     assert result.answer.strip().startswith("The answer is")
+
+
+async def test_deadlines_of_the_settings_are_those_of_the_pool() -> None:
+    own = Tokenizer.load(TOKENIZER)
+    stalls = ServerFault(kind="stall", after=5)
+    async with served(tokenizer=own, fault=stalls) as large, served(tokenizer=own) as small:
+        given = settings(large, small)
+        slow = given.large.model_copy(update={"between_tokens_s": 0.05})
+        async with open_service(given.model_copy(update={"large": slow})) as service:
+            result = await service.relay.generate("How many?", Options(seed=1, max_tokens=20))
+            engine = service.relay.models[ModelRole.LARGE].engine
+            assert isinstance(engine, PoolEngine)
+            failures = engine.counts().replicas[0].failures
+    assert set(failures) == {"between_tokens_s"}
+    assert result.trace.failovers == failures["between_tokens_s"] > 0
 
 
 async def test_a_server_with_another_tokenizer_is_refused() -> None:
@@ -69,9 +92,6 @@ async def test_a_server_that_is_not_there_is_named() -> None:
     ("relay", "says"),
     [
         ({"tokenizer": None}, "relay.tokenizer is missing"),
-        ({"limits": {"max_smal_tokens": 3}}, "there is no such limit; known are"),
-        ({"limits": {"max_small_tokens": 0}}, "it must be at least 1"),
-        ({"limits": {"answer_role": "medium"}}, "relay.limits"),
         ({"profile": "nonsense"}, "nonsense"),
     ],
 )
@@ -87,25 +107,6 @@ async def test_a_key_that_is_not_in_the_environment_is_named() -> None:
     with pytest.raises(SettingsError, match="RELAYGEN_TEST_NO_SUCH_KEY, and it is not set"):
         async with open_service(given.model_copy(update={"large": large})):
             pass
-
-
-def test_limits_reach_the_relay_and_the_door() -> None:
-    given = load(
-        None,
-        {
-            "large": {"gguf": "l.gguf"},
-            "small": {"gguf": "s.gguf"},
-            "relay": {"limits": {"max_small_tokens": 7, "answer_role": "large"}, "read_ahead": 8},
-            "server": {"max_streams": 3, "drain_s": 1, "keepalive_s": 2},
-            "keys": [{"name": "a", "hash": "sha256:" + "0" * 64, "concurrency": 2}],
-        },
-    )
-    config = relay_config(given)
-    assert (config.max_small_tokens, config.answer_role, config.read_ahead) == (7, "large", 8)
-    door = gateway_settings(given)
-    assert door.keepalive_s == 2
-    assert (door.max_streams, door.drain_s, door.keys[0].concurrency) == (3, 1.0, 2)
-    assert door.playground
 
 
 def test_the_error_of_a_bad_limit_is_not_a_bad_request() -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from relaygen.engines.simulated import Fault, Latency, SimulatedEngine
-from relaygen.gateway import GatewaySettings
 from relaygen.gateway.keep_alive import COMMENT, KeepAlive
 from relaygen.gateway.outbox import Outbox
+from relaygen.settings import ServerSettings
 from relaygen.types import ModelRole
 from tests.engines.pool.virtual import now, run
 from tests.gateway.asgi import chat_body
@@ -34,7 +34,7 @@ async def pieces(
     async with pair(
         TEXT,
         engine=partial(SimulatedEngine, latency=latency),
-        settings=GatewaySettings(keepalive_s=every_s),
+        settings=ServerSettings(keepalive_s=every_s),
         faults=faults,
     ) as opened:
         call = opened.client.call(

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 
 from relaygen.engines.simulated import Fault
-from relaygen.gateway import ApiKey, GatewaySettings, hash_key
+from relaygen.gateway import hash_key
 from relaygen.gateway.allowance import TokenBucket, duration
 from relaygen.gateway.keys import KeyRing
+from relaygen.settings import KeySettings, ServerSettings
 from tests.gateway.asgi import Client, Response, chat_body
 from tests.gateway.pairs import LARGE, Clock, Pair, pair
 
 
-def keyed(**limits: Any) -> GatewaySettings:
-    keys = (
-        ApiKey(name="ann", hash=hash_key("sk-ann"), **limits),
-        ApiKey(name="bob", hash=hash_key("sk-bob")),
+def keyed(**limits: Any) -> tuple[KeySettings, ...]:
+    return (
+        KeySettings(name="ann", hash=hash_key("sk-ann"), **limits),
+        KeySettings(name="bob", hash=hash_key("sk-bob")),
     )
-    return GatewaySettings(keys=keys)
 
 
 def clients(opened: Pair) -> tuple[Client, Client]:
@@ -33,7 +33,7 @@ async def test_without_keys_everybody_may_call() -> None:
 
 @pytest.mark.parametrize("header", [{}, {"authorization": "Bearer sk-eve"}, {"authorization": "Basic sk-ann"}, {"authorization": "Bearer "}])  # fmt: skip
 async def test_who_has_no_key_is_refused(header: dict[str, str]) -> None:
-    async with pair(settings=keyed()) as opened:
+    async with pair(keys=keyed()) as opened:
         client = Client(opened.app, **header)
         for reply in (
             await client.chat(),
@@ -48,7 +48,7 @@ async def test_who_has_no_key_is_refused(header: dict[str, str]) -> None:
 
 
 async def test_each_key_opens() -> None:
-    async with pair(settings=keyed()) as opened:
+    async with pair(keys=keyed()) as opened:
         for client in clients(opened):
             assert (await client.get("/v1/models")).status == 200
             assert (await client.chat()).status == 200
@@ -62,13 +62,13 @@ def test_every_key_is_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -
         return a == b
 
     monkeypatch.setattr("relaygen.gateway.keys.hmac.compare_digest", compare)
-    ring = KeyRing(keyed().keys, Clock())
+    ring = KeyRing(keyed(), Clock())
     assert ring.find("Bearer sk-ann").name == "ann"
     assert len(compared) == 2
 
 
 async def test_requests_a_minute() -> None:
-    async with pair(settings=keyed(requests_per_minute=2)) as opened:
+    async with pair(keys=keyed(requests_per_minute=2)) as opened:
         ann, bob = clients(opened)
         assert [(await ann.chat()).status for _ in range(3)] == [200, 200, 429]
         reply = await ann.chat(stream=True)
@@ -81,7 +81,7 @@ async def test_requests_a_minute() -> None:
 
 async def test_a_limited_key_is_told_what_is_left() -> None:
     limits = {"requests_per_minute": 2, "tokens_per_minute": 6000}
-    async with pair(settings=keyed(**limits)) as opened:
+    async with pair(keys=keyed(**limits)) as opened:
         ann, bob = clients(opened)
         first = await ann.chat()
         second = await ann.chat(stream=True)
@@ -116,7 +116,7 @@ def test_times_are_written_as_openai_writes_them(seconds: float, text: str) -> N
 
 
 async def test_tokens_a_minute_are_paid_afterwards() -> None:
-    async with pair(settings=keyed(tokens_per_minute=60)) as opened:
+    async with pair(keys=keyed(tokens_per_minute=60)) as opened:
         ann, _ = clients(opened)
         used = (await ann.chat()).json["usage"]["total_tokens"]
         assert used > 60
@@ -130,7 +130,7 @@ async def test_tokens_a_minute_are_paid_afterwards() -> None:
 
 async def test_generations_at_once() -> None:
     stalled = {LARGE: {0: Fault(kind="stall", after=1)}}
-    async with pair(settings=keyed(concurrency=2), faults=stalled) as opened:
+    async with pair(keys=keyed(concurrency=2), faults=stalled) as opened:
         ann, bob = clients(opened)
         running = ann.call("/v1/chat/completions", chat_body(stream=True))
         await anext(running.pieces())
@@ -145,7 +145,7 @@ async def test_generations_at_once() -> None:
 
 
 async def test_more_generations_than_the_gateway_runs() -> None:
-    async with pair(settings=GatewaySettings(max_streams=2, retry_after_s=9)) as opened:
+    async with pair(settings=ServerSettings(max_streams=2, retry_after_s=9)) as opened:
         reply = await opened.client.chat(n=3)
         assert (reply.status, reply.error["code"]) == (429, "overloaded")
         assert reply.headers["retry-after"] == "9"

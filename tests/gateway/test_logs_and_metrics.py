@@ -12,8 +12,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from relaygen.engines.simulated import Fault
-from relaygen.gateway import ApiKey, GatewaySettings, hash_key, log_to
+from relaygen.gateway import hash_key, log_to
 from relaygen.gateway.intervals import Intervals
+from relaygen.settings import KeySettings, ServerSettings
 from tests.gateway.asgi import Client
 from tests.gateway.pairs import LARGE, SMALL, Pair, pair
 
@@ -33,8 +34,8 @@ def told(stream: io.StringIO) -> list[dict[str, Any]]:
 
 
 async def test_a_request_is_one_line_without_what_was_said(lines: io.StringIO) -> None:
-    settings = GatewaySettings(keys=(ApiKey(name="ann", hash=hash_key("sk-ann")),))
-    async with pair(settings=settings) as opened:
+    keys = (KeySettings(name="ann", hash=hash_key("sk-ann")),)
+    async with pair(keys=keys) as opened:
         client = Client(opened.app, authorization="Bearer sk-ann", x_request_id="r-1")
         reply = await client.chat("Secret question", stream=True)
         await client.get("/health/live")
@@ -52,7 +53,7 @@ async def test_a_request_is_one_line_without_what_was_said(lines: io.StringIO) -
 
 
 async def test_prompts_are_logged_only_where_that_is_asked_for(lines: io.StringIO) -> None:
-    async with pair(settings=GatewaySettings(log_prompts=True)) as opened:
+    async with pair(settings=ServerSettings(log_prompts=True)) as opened:
         await opened.client.chat("Secret question")
     assert told(lines)[0]["messages"][0]["content"] == "Secret question"
 

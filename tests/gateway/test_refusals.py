@@ -13,8 +13,8 @@ from relaygen import errors
 from relaygen.engines.base import EngineOutput, GenerateRequest
 from relaygen.engines.openai_http.penalties import within_one_request
 from relaygen.engines.simulated import Fault, SimulatedEngine
-from relaygen.gateway import GatewaySettings
 from relaygen.gateway.failures import HttpError, failure
+from relaygen.settings import ServerSettings
 from tests.gateway.asgi import chat_body
 from tests.gateway.pairs import LARGE, Pair, pair
 
@@ -228,10 +228,10 @@ async def test_a_prompt_that_is_too_long_has_openais_code() -> None:
 
 
 async def test_a_body_that_is_too_large_is_not_read() -> None:
-    async with pair(settings=GatewaySettings(max_body_bytes=100)) as opened:
-        reply = await opened.client.chat("x" * 100)
+    async with pair(settings=ServerSettings(max_body_bytes=1024)) as opened:
+        reply = await opened.client.chat("x" * 1024)
         assert (reply.status, reply.error["code"]) == (413, "body_too_large")
-        reply = await opened.client.post("/v1/completions", b"{}", content_length="101")
+        reply = await opened.client.post("/v1/completions", b"{}", content_length="1025")
         assert reply.status == 413
 
 

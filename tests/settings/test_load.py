@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from relaygen.errors import SettingsError
+from relaygen.relay.config import RelayConfig
 from relaygen.settings import load
+from relaygen.types import ModelRole
 
 Write = Callable[..., Path]
 
@@ -72,6 +75,20 @@ def test_a_file_is_read(write: Write) -> None:
     assert [key.concurrency for key in settings.keys] == [None, 2]
 
 
+def test_limits_are_those_of_the_relay(write: Write) -> None:
+    limits = 'limits = { answer_role = "large", read_ahead = 8 }'
+    text = GOOD.replace("limits = { max_small_tokens = 64 }", limits)
+    assert load(write(text)).relay.config() == RelayConfig(
+        answer_role=ModelRole.LARGE, read_ahead=8
+    )
+
+
+def test_reading_ahead_is_no_limit_of_the_paper(write: Write) -> None:
+    text = GOOD.replace("max_small_tokens = 64", "read_ahead = 8")
+    config = load(write(text.replace('"qwen"', '"qwen"\npolicy = "paper"'))).relay.config()
+    assert config.under("paper") == replace(RelayConfig.paper_faithful(), read_ahead=8)
+
+
 def test_yaml_says_the_same(write: Write) -> None:
     settings = load(write(YAML, "relaygen.yaml"))
     assert settings.small.replicas == ("http://127.0.0.1:8003",)
@@ -93,8 +110,25 @@ def test_flags_beat_the_environment_which_beats_the_file(
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
+        ("max_small_tokens", "max_smal_tokens", 4, "no limit max_smal_tokens; known are max_small"),
+        ("max_small_tokens = 64", "max_small_tokens = 0", 4, "it must be at least 1"),
+        (
+            "max_small_tokens = 64",
+            'answer_role = "medium"',
+            4,
+            "answer_role: Input should be 'large' or",
+        ),
+        (
+            "max_small_tokens = 64",
+            'max_small_tokens = "many"',
+            4,
+            "max_small_tokens: Input should be a valid integer",
+        ),
+        ("[large]", 'policy = "paper"\n[large]', 2, "limits.max_small_tokens cannot be set under"),
+        ('"qwen"', '"qwen"\nread_ahead = 8', 4, "no such setting"),
         ("port = 9000", "port = 99000", 16, "less than or equal to 65535"),
         ("port = 9000", "prot = 9000", 16, "did you mean port?"),
+        ("port = 9000", 'otel_endpoint = "localhost:4318"', 16, "an address is like http://"),
         ("[server]", "[serber]", 15, "did you mean server?"),
         ("concurrency = 2", "concurrency = 0", 25, "greater than or equal to 1"),
         ('"http://127.0.0.1:8003"', '"127.0.0.1:8003"', 13, "http://127.0.0.1:8001"),

@@ -36,6 +36,11 @@ class Stream:
         await self._parts.aclose()
 
     @property
+    def began(self) -> float:
+        """When it was prepared, by `time.perf_counter`; the times of its trace count from here."""
+        return self._run.began
+
+    @property
     def result(self) -> Result:
         """The finished generation.
 

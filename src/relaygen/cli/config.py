@@ -34,6 +34,7 @@ replicas = ["http://10.0.0.3:8000"]
 [server]
 host = "127.0.0.1"
 port = 8080
+# otel_endpoint = "http://127.0.0.1:4318"   # OpenTelemetry's spans; pip install 'relaygen[otel]'
 
 # Without keys anybody may call. `relaygen config key` makes one.
 # [[keys]]
@@ -68,7 +69,7 @@ def check(
 @config.command()
 def key() -> None:
     """Make an API key: the key itself is shown once, the configuration keeps its hash."""
-    from relaygen.gateway.settings import hash_key
+    from relaygen.gateway.keys import hash_key
 
     made = f"rg-{secrets.token_urlsafe(32)}"
     typer.echo(f"key   {made}")

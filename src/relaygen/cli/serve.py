@@ -117,16 +117,19 @@ def _run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     from relaygen.gateway import create_app
-    from relaygen.gateway.assembly import gateway_settings, open_service
+    from relaygen.gateway.assembly import open_service
     from relaygen.gateway.garbage import settle
     from relaygen.gateway.listening import bind, listen
     from relaygen.gateway.logs import log_to
+    from relaygen.gateway.tracing import open_tracing
 
     log_to(sys.stderr, text=settings.server.log == "text")
+    endpoint = settings.server.otel_endpoint
+    tracing = None if endpoint is None else open_tracing(endpoint)
     listener = bind(settings.server.host, settings.server.port)
     with listener:
         async with open_service(settings) as service:
-            app = create_app(service, gateway_settings(settings))
+            app = create_app(service, settings.server, settings.keys, tracing=tracing)
             server = listen(app, listener, told=say)
             host, port = listener.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host

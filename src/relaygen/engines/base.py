@@ -98,12 +98,15 @@ class EngineOutput:
         prompt_evaluated: on the first output of a leg, how many prompt tokens the model had to
             read (the others came from its cache); None where the engine does not know, and on
             later outputs.
+        replica: on the first output of a leg, which of several servers writes it; None where there
+            is one, and on later outputs.
     """
 
     token_ids: tuple[int, ...]
     scores: tuple[TokenScore, ...] | None = None
     end: LegEnd | None = None
     prompt_evaluated: int | None = None
+    replica: str | None = None
 
 
 @runtime_checkable

@@ -184,4 +184,4 @@ def _joined(outputs: Sequence[EngineOutput]) -> EngineOutput:
     if first.scores is not None:
         scores = tuple(score for output in outputs for score in output.scores or ())
     tokens = tuple(token_id for output in outputs for token_id in output.token_ids)
-    return EngineOutput(tokens, scores, outputs[-1].end, first.prompt_evaluated)
+    return EngineOutput(tokens, scores, outputs[-1].end, first.prompt_evaluated, first.replica)

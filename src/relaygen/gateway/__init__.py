@@ -4,13 +4,11 @@
 """
 
 from relaygen.gateway.app import create_app, drain
+from relaygen.gateway.keys import hash_key
 from relaygen.gateway.logs import JsonLines, log_to
 from relaygen.gateway.service import Service
-from relaygen.gateway.settings import ApiKey, GatewaySettings, hash_key
 
 __all__ = [
-    "ApiKey",
-    "GatewaySettings",
     "JsonLines",
     "Service",
     "create_app",

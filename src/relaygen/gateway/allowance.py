@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from relaygen.gateway.failures import HttpError
-from relaygen.gateway.settings import ApiKey
+from relaygen.settings import KeySettings
 
 LIMIT_HEADERS = tuple(
     f"x-ratelimit-{name}-{what}"
@@ -57,12 +57,13 @@ class Allowance:
     refuses the next request until it has filled again.
     """
 
-    def __init__(self, key: ApiKey, clock: Callable[[], float]) -> None:
-        self.name = key.name
-        self._places = key.concurrency
+    def __init__(self, key: KeySettings | None, clock: Callable[[], float]) -> None:
+        """Without a key it is anybody's, and has no limits."""
+        self.name = "" if key is None else key.name
+        self._places = None if key is None else key.concurrency
         self._used = 0
-        self._requests = _bucket(key.requests_per_minute, clock)
-        self._tokens = _bucket(key.tokens_per_minute, clock)
+        self._requests = None if key is None else _bucket(key.requests_per_minute, clock)
+        self._tokens = None if key is None else _bucket(key.tokens_per_minute, clock)
 
     def take_request(self) -> None:
         """Pays for a request.

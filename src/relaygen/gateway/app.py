@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,32 +23,42 @@ from relaygen.gateway.pages import page
 from relaygen.gateway.plan import plan_chat, plan_completion
 from relaygen.gateway.request_scope import RequestScope
 from relaygen.gateway.service import Service
-from relaygen.gateway.settings import GatewaySettings
 from relaygen.gateway.traffic import Traffic
 from relaygen.gateway.wire.chat_request import ChatRequest
 from relaygen.gateway.wire.completion_request import CompletionRequest
+from relaygen.settings import KeySettings, ServerSettings
 from relaygen.views.playground import files
+
+if TYPE_CHECKING:
+    from relaygen.gateway.tracing.spans import Tracing
+
+_LAST_SPANS_S = 5.0
 
 
 def create_app(
     service: Service,
-    settings: GatewaySettings | None = None,
+    settings: ServerSettings | None = None,
+    keys: Sequence[KeySettings] = (),
     *,
     clock: Callable[[], float] = time.perf_counter,
+    tracing: Tracing | None = None,
 ) -> Starlette:
     """An OpenAI-compatible server over one relay, as an ASGI application.
 
     Args:
         service: what is served; it stays open until whoever opened it closes it.
-        settings: keys and limits.
-        clock: seconds that only go forward, for rate limits, logs and metrics.
+        settings: limits, and what else is served; whoever listens sees to host and port.
+        keys: who may call; none: everybody.
+        clock: seconds that only go forward, for rate limits, logs and metrics; spans need the
+            default, which is the clock of every `Stream`.
+        tracing: makes spans of requests; it is closed with the application. None: there are none.
     """
-    settings = settings or GatewaySettings()
+    settings = settings or ServerSettings()
     traffic = Traffic(settings.max_streams, settings.retry_after_s)
     gateway = Gateway(
         service=service,
         settings=settings,
-        keys=KeyRing(settings.keys, clock),
+        keys=KeyRing(keys, clock),
         traffic=traffic,
         metrics=Metrics(lambda: traffic.generations, service.queue),
         clock=clock,
@@ -73,10 +84,12 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         await drain(app)
+        if tracing is not None:
+            await tracing.aclose(_LAST_SPANS_S)
 
     app = Starlette(
         routes=routes,
-        middleware=_middleware(gateway, frozenset(route.path for route in routes)),
+        middleware=_middleware(gateway, frozenset(route.path for route in routes), tracing),
         exception_handlers={HTTPException: failed, RelayGenError: failed, Exception: failed},
         lifespan=lifespan,
     )
@@ -100,7 +113,10 @@ async def drain(app: Starlette, deadline_s: float | None = None) -> int:
     )
 
 
-def _middleware(gateway: Gateway, routes: frozenset[str]) -> list[Middleware]:
+def _middleware(
+    gateway: Gateway, routes: frozenset[str], tracing: Tracing | None
+) -> list[Middleware]:
+    models = gateway.service.relay.models
     listed = [
         Middleware(
             RequestScope,
@@ -108,6 +124,8 @@ def _middleware(gateway: Gateway, routes: frozenset[str]) -> list[Middleware]:
             clock=gateway.clock,
             new_id=gateway.service.new_id,
             routes=routes,
+            models={role: model.name for role, model in models.items()},
+            tracing=tracing,
         )
     ]
     if gateway.settings.cors_origins:

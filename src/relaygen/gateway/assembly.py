@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,18 @@ from relaygen import profiles
 from relaygen.api import Model, Relay, open_model
 from relaygen.api.model import default_sampling, load_tokenizer
 from relaygen.engines.base import Engine
+from relaygen.engines.deadlines import LegDeadlines
 from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine
 from relaygen.engines.pool import PoolEngine, PoolOptions, Replica
 from relaygen.errors import InvalidRequestError, SettingsError
 from relaygen.gateway.service import Service
-from relaygen.gateway.settings import ApiKey, GatewaySettings
-from relaygen.relay.config import RelayConfig
 from relaygen.relay.profile import CueProfile
 from relaygen.settings import PoolSettings, Settings, server_key
 from relaygen.tokens import Fingerprint, Tokenizer
 from relaygen.types import ModelRole, Sampling
 
-_POOL_LIMITS = (
-    *("concurrency", "queue", "first_token_s", "between_tokens_s", "leg_s", "health_interval_s"),
-)
+_POOL_LIMITS = ("concurrency", "queue", "health_interval_s")
+_DEADLINES = ("first_token_s", "between_tokens_s", "leg_s")
 
 
 @asynccontextmanager
@@ -42,7 +40,6 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         EngineUnavailableError: a server cannot be reached.
         RelayGenError: whatever else keeps a model from being opened.
     """
-    config = relay_config(settings)
     profile = None if settings.relay.profile is None else profiles.load(settings.relay.profile)
     async with AsyncExitStack() as stack:
         models: dict[ModelRole, Model] = {}
@@ -66,7 +63,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             large,
             small,
             profile=profile,
-            config=config,
+            config=settings.relay.config(),
             small_busy=None if limit is None else _busy(small.engine, limit),
         )
         for pool_engine in pools:
@@ -79,37 +76,6 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             ready=lambda: _not_ready(large.engine),
             queue=lambda: float(sum(engine.load().queued for engine in pools)),
         )
-
-
-def relay_config(settings: Settings) -> RelayConfig:
-    """The limits of the relay.
-
-    Raises:
-        SettingsError: there is no such limit, or it is out of range.
-    """
-    base = RelayConfig().under(settings.relay.policy)
-    limits: dict[str, Any] = dict(settings.relay.limits)
-    known = [field.name for field in fields(base)]
-    unknown = [name for name in limits if name not in known]
-    if unknown:
-        raise SettingsError(
-            f"relay.limits.{unknown[0]}: there is no such limit; known are {', '.join(known)}"
-        )
-    try:
-        if isinstance(role := limits.get("answer_role"), str):
-            limits["answer_role"] = ModelRole(role)
-        return replace(base, read_ahead=settings.relay.read_ahead, **limits)
-    except (ValueError, TypeError, InvalidRequestError) as error:
-        raise SettingsError(f"relay.limits: {error}") from error
-
-
-def gateway_settings(settings: Settings) -> GatewaySettings:
-    """The part of the settings that the gateway's door needs."""
-    wanted = {field.name for field in fields(GatewaySettings)}
-    return GatewaySettings(
-        keys=tuple(ApiKey(**key.model_dump()) for key in settings.keys),
-        **settings.server.model_dump(include=wanted),
-    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,9 +114,7 @@ async def _open_pool(role: ModelRole, pool: PoolSettings, read: _Served) -> Pool
     options = HTTPOptions(
         api_key=server_key(role, pool),
         model=pool.model,
-        first_token_s=pool.first_token_s,
-        between_tokens_s=pool.between_tokens_s,
-        leg_s=pool.leg_s,
+        deadlines=None,
         stop_strings=pool.stop_strings,
     )
     opening = [
@@ -163,7 +127,8 @@ async def _open_pool(role: ModelRole, pool: PoolSettings, read: _Served) -> Pool
         raise
     replicas = [Replica(name=e.url, engine=e, probe=e.check_health) for e in engines]
     limits = {name: getattr(pool, name) for name in _POOL_LIMITS}
-    return PoolEngine(replicas, PoolOptions(**limits))
+    deadlines = LegDeadlines(**{name: getattr(pool, name) for name in _DEADLINES})
+    return PoolEngine(replicas, PoolOptions(deadlines=deadlines, **limits))
 
 
 async def _connect(

@@ -20,10 +20,10 @@ from relaygen.gateway.plan import Plan
 from relaygen.gateway.sending import Sender
 from relaygen.gateway.service import Service
 from relaygen.gateway.serving import Serving
-from relaygen.gateway.settings import GatewaySettings
 from relaygen.gateway.traffic import Traffic
 from relaygen.gateway.wire.common_request import CommonRequest
 from relaygen.gateway.wire.decode import decode
+from relaygen.settings import ServerSettings
 
 _Request = TypeVar("_Request", bound=CommonRequest)
 _LONG_BODY = 16 * 1024
@@ -37,7 +37,7 @@ class Gateway:
     """Everything that requests share."""
 
     service: Service
-    settings: GatewaySettings
+    settings: ServerSettings
     keys: KeyRing
     traffic: Traffic
     metrics: Metrics

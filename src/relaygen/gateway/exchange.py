@@ -8,6 +8,21 @@ from relaygen.gateway.allowance import Allowance
 from relaygen.runner import Result
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """One choice that came to an end, whatever end it was.
+
+    Attributes:
+        index: its place among the choices.
+        began: when, by the gateway's clock; the times of its trace count from here.
+        result: what it left behind.
+    """
+
+    index: int
+    began: float
+    result: Result
+
+
 @dataclass(kw_only=True, slots=True)
 class Exchange:
     """One request and its response.
@@ -25,7 +40,7 @@ class Exchange:
         status: 499 where the client left before an answer.
         error: the code of a failure.
         first_text_s: seconds to the first text of any choice.
-        results: of the choices that came to an end.
+        ended: the choices that came to an end, in that order.
         prompt_tokens: of all prompts.
         messages: only where prompts are logged.
     """
@@ -42,9 +57,14 @@ class Exchange:
     status: int = 0
     error: str | None = None
     first_text_s: float | None = None
-    results: list[Result] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
     prompt_tokens: int = 0
     messages: object = None
+
+    @property
+    def results(self) -> list[Result]:
+        """Of the choices that came to an end."""
+        return [ended.result for ended in self.ended]
 
     @property
     def completion_tokens(self) -> int:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 
 from relaygen.gateway.allowance import Allowance
 from relaygen.gateway.failures import HttpError
-from relaygen.gateway.settings import ApiKey, hash_key
-
-_ANYBODY = ApiKey(name="", hash="")
+from relaygen.settings import KeySettings
 
 
 class KeyRing:
     """The keys of a gateway, each with what is left of its allowance."""
 
-    def __init__(self, keys: Sequence[ApiKey], clock: Callable[[], float]) -> None:
+    def __init__(self, keys: Sequence[KeySettings], clock: Callable[[], float]) -> None:
         """Takes keys with names of their own; none lets everybody in.
 
         Args:
@@ -23,7 +22,7 @@ class KeyRing:
             clock: seconds, for rate limits.
         """
         self._allowances = [(key.hash.encode(), Allowance(key, clock)) for key in keys]
-        self._anybody = Allowance(_ANYBODY, clock)
+        self._anybody = Allowance(None, clock)
 
     def find(self, authorization: str | None) -> Allowance:
         """The allowance of whoever sent this ``Authorization`` header.
@@ -44,6 +43,11 @@ class KeyRing:
         if not found:
             raise _unauthorised("the API key is not valid: check it")
         return found[0]
+
+
+def hash_key(key: str) -> str:
+    """The form in which a key is kept. Keys are long and random, so a fast hash is enough."""
+    return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _unauthorised(message: str) -> HttpError:

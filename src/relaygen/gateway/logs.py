@@ -12,8 +12,9 @@ from relaygen.gateway.exchange import Exchange
 from relaygen.views.printable import one_line
 
 LOGGER = logging.getLogger("relaygen.gateway")
-_WRITERS = (LOGGER, logging.getLogger("relaygen.pool"))
+_POOL = logging.getLogger("relaygen.pool")
 _FIELDS = "relaygen"
+_SPANS = logging.getLogger("opentelemetry")  # says what of it a collector did not take
 
 
 class JsonLines(logging.Formatter):
@@ -49,9 +50,10 @@ def log_to(stream: TextIO, level: int = logging.INFO, *, text: bool = False) -> 
     """Sends the gateway's log to `stream`, and nowhere else; as text for people, or as JSON."""
     sink = logging.StreamHandler(stream)
     sink.setFormatter(TextLines() if text else JsonLines())
-    for logger in _WRITERS:
+    spans = max(level, logging.WARNING)
+    for logger, least in ((LOGGER, level), (_POOL, level), (_SPANS, spans)):
         logger.handlers[:] = [sink]
-        logger.setLevel(level)
+        logger.setLevel(least)
         logger.propagate = False
 
 

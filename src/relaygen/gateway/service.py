@@ -30,7 +30,7 @@ class Service:
     Example:
         ```python
         service = Service(relay, name="qwen3")
-        app = create_app(service, GatewaySettings())
+        app = create_app(service)
         ```
     """
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
-from relaygen.api import Stream
 from relaygen.errors import EngineError, ProtocolError
-from relaygen.gateway.exchange import Exchange
+from relaygen.gateway.exchange import Ended, Exchange
 from relaygen.gateway.keep_alive import KeepAlive
 from relaygen.gateway.metrics import Metrics
 from relaygen.gateway.outbox import Outbox
@@ -34,7 +33,7 @@ class Serving:
         *,
         keepalive_s: float = 0.0,
     ) -> None:
-        """`keepalive_s`: see `GatewaySettings`."""
+        """`keepalive_s`: see `ServerSettings`."""
         self._plan = plan
         self._exchange = exchange
         self._metrics = metrics
@@ -50,8 +49,8 @@ class Serving:
         form = self._plan.form
         texts = [form.text(index) for index in range(len(self._plan.streams))]
         tasks = [
-            asyncio.ensure_future(self._follow(stream, text.take))
-            for stream, text in zip(self._plan.streams, texts, strict=True)
+            asyncio.ensure_future(self._follow(index, text.take))
+            for index, text in enumerate(texts)
         ]
         try:
             results = await asyncio.gather(*tasks)
@@ -92,9 +91,7 @@ class Serving:
         self, index: int, events: ChoiceEvents, outbox: Outbox, results: list[Result | None]
     ) -> None:
         try:
-            result = await self._follow(
-                self._plan.streams[index], lambda part: outbox.put(events.take(part)), outbox
-            )
+            result = await self._follow(index, lambda part: outbox.put(events.take(part)), outbox)
             results[index] = result
             outbox.put(events.finish(result))
         except Exception as error:  # noqa: BLE001 - whoever reads the outbox raises it again
@@ -103,9 +100,10 @@ class Serving:
             outbox.close()
 
     async def _follow(
-        self, stream: Stream, take: Callable[[Emitted], None], outbox: Outbox | None = None
+        self, index: int, take: Callable[[Emitted], None], outbox: Outbox | None = None
     ) -> Result:
         """Reads one choice to its end; it is counted also where that is not reached."""
+        stream = self._plan.streams[index]
         exchange, clock, between = self._exchange, self._clock, self._metrics.between_texts
         last = 0.0
         try:
@@ -122,8 +120,9 @@ class Serving:
                         await outbox.room()
         finally:
             with suppress(ProtocolError):  # it was never begun
-                self._metrics.generation_ended(stream.result)
-                exchange.results.append(stream.result)
+                ended = Ended(index=index, began=stream.began, result=stream.result)
+                self._metrics.generation_ended(ended.result)
+                exchange.ended.append(ended)
         result = stream.result
         if result.finish_reason is FinishReason.ERROR:
             raise EngineError(result.error or "the large model failed")

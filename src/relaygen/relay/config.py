@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
 
 from relaygen.errors import InvalidRequestError
 from relaygen.types import ModelRole
@@ -42,6 +42,8 @@ class RelayConfig:
     read_ahead: int = 0
     stop_hints: bool = True
 
+    CHANGE_NO_TEXT: ClassVar = ("read_ahead", "stop_hints")
+
     def __post_init__(self) -> None:
         lowest: dict[str, int] = {"max_small_tokens": 1, "max_small_run": 1}
         for entry in fields(self):
@@ -55,8 +57,14 @@ class RelayConfig:
                 )
 
     def under(self, policy: str) -> RelayConfig:
-        """These limits, except that the policy ``paper`` brings the published code's."""
-        return self.paper_faithful() if policy == "paper" else self
+        """These limits, except that the policy ``paper`` brings the published code's.
+
+        Those that are no limits, and change no text, stay.
+        """
+        if policy != "paper":
+            return self
+        kept = {name: getattr(self, name) for name in self.CHANGE_NO_TEXT}
+        return replace(self.paper_faithful(), **kept)
 
     @classmethod
     def paper_faithful(cls) -> RelayConfig:

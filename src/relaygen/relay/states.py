@@ -80,14 +80,3 @@ def advance(state: State, trigger: Trigger) -> State:
         return TRANSITIONS[state, trigger]
     except KeyError:
         raise ProtocolError(f"a relay in state {state} cannot take {trigger!r}") from None
-
-
-def transition_table() -> str:
-    """The table in Markdown, one row a state; `docs/architecture.md` holds it and a test compares."""
-    triggers = list(Trigger)
-    rows = ["| | " + " | ".join(f"`{t}`" for t in triggers) + " |"]
-    rows.append("|---" * (len(triggers) + 1) + "|")
-    for state in State:
-        cells = (TRANSITIONS.get((state, t)) for t in triggers)
-        rows.append(f"| **{state}** | " + " | ".join(f"{c}" if c else "" for c in cells) + " |")
-    return "\n".join(rows)

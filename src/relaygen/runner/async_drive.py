@@ -107,6 +107,8 @@ class _Legs:
                 async for output in opened:
                     if output.prompt_evaluated is not None:
                         self._recorder.note_evaluated(output.prompt_evaluated)
+                    if output.replica is not None:
+                        self._recorder.note_replica(output.replica)
                     if output.token_ids:
                         self._retries.progressed()
                         yield Output(action.leg_id, output.token_ids, output.scores)

@@ -13,13 +13,14 @@ from relaygen.types import FinishReason, Stage
 
 
 class _Times:
-    __slots__ = ("ended", "evaluated", "first", "started")
+    __slots__ = ("ended", "evaluated", "first", "replicas", "started")
 
     def __init__(self, started: float) -> None:
         self.started = started
         self.first: float | None = None
         self.ended: float | None = None
         self.evaluated: int | None = None
+        self.replicas: tuple[str, ...] = ()
 
 
 class Recorder:
@@ -28,7 +29,7 @@ class Recorder:
     def __init__(self, machine: RelayMachine, clock: Callable[[], float]) -> None:
         self._machine = machine
         self._clock = clock
-        self._begun = clock()
+        self.began = clock()
         self._times: list[_Times] = []
         self._ended = 0.0
         self._parts: dict[bool | Stage, list[str]] = {
@@ -41,7 +42,7 @@ class Recorder:
 
     def watch(self, emitted: Sequence[Emitted]) -> None:
         """Notes what changed since the last call; call it after every event."""
-        now = self._clock() - self._begun
+        now = self._clock() - self.began
         segments = self._machine.segments
         times = self._times
         self._note_first(now)
@@ -66,6 +67,10 @@ class Recorder:
     def note_evaluated(self, tokens: int) -> None:
         """The current segment's model read so many prompt tokens."""
         self._times[-1].evaluated = (self._times[-1].evaluated or 0) + tokens
+
+    def note_replica(self, name: str) -> None:
+        """A leg of the current segment is written by this one of several servers."""
+        self._times[-1].replicas += (name,)
 
     def result(self) -> Result:
         """Raises `ProtocolError` before the generation is over."""
@@ -120,4 +125,5 @@ class Recorder:
             ended_by=segment.ended_by,
             overrun_tokens=segment.overrun_tokens,
             prompt_evaluated=times.evaluated,
+            replicas=times.replicas,
         )

@@ -58,6 +58,11 @@ class RelayRun:
         self._retries = Retries(max_retries, self._recorder)
         self._small_busy = small_busy
 
+    @property
+    def began(self) -> float:
+        """When it was prepared, by its clock; the times of its trace count from here."""
+        return self._recorder.began
+
     async def stream(self) -> AsyncGenerator[Emitted]:
         """Yields text as it may be shown. Closing it cancels the work of both engines at once."""
         inline = {role: e for role, e in self._engines.items() if isinstance(e, InlineEngine)}

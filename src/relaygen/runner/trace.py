@@ -25,6 +25,8 @@ class SegmentTrace:
         overrun_tokens: tokens produced beyond a decision and dropped.
         prompt_evaluated: prompt tokens that its model had to read at its start, the rest came from
             the model's cache; None where the engine does not tell.
+        replicas: of several equal servers those that wrote it, one a leg; empty where there is one.
+            An operator's knowledge: no reply and no trace file has it.
     """
 
     role: ModelRole
@@ -38,6 +40,7 @@ class SegmentTrace:
     ended_by: str
     overrun_tokens: int
     prompt_evaluated: int | None
+    replicas: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

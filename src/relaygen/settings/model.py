@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from relaygen.errors import InvalidRequestError
+from relaygen.relay.config import RelayConfig
 
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -16,7 +30,7 @@ _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 def _check_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("a replica is an address like http://127.0.0.1:8001")
+        raise ValueError("an address is like http://127.0.0.1:8001")
     return url.rstrip("/")
 
 
@@ -31,6 +45,20 @@ def _check_hash(value: str) -> str:
 
 Url = Annotated[str, AfterValidator(_check_url)]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def _relay_config(limits: Mapping[str, int | bool | str]) -> RelayConfig:
+    known = [field.name for field in fields(RelayConfig)]
+    for name in limits:
+        if name not in known:
+            raise ValueError(f"there is no limit {name}; known are {', '.join(known)}")
+    try:
+        return TypeAdapter(RelayConfig).validate_python(dict(limits))
+    except InvalidRequestError as error:
+        raise ValueError(str(error)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{first['loc'][0]}: {first['msg']} (it is {first['input']!r})") from None
 
 
 class _Part(BaseModel):
@@ -89,9 +117,9 @@ class RelaySettings(_Part):
             that are loaded here bring their own.
         profile: a packaged cue profile's name, or a file.
         policy: what decides who writes, unless a request says otherwise.
-        limits: fields of `RelayConfig`.
+        limits: fields of `RelayConfig`; the policy ``paper`` brings the published code's, and takes
+            `read_ahead` and `stop_hints` alone, which change no text.
         max_queue_for_handoff: with more legs waiting for the small model, the large one writes on.
-        read_ahead: tokens after which the model that does not write is asked to read along; 0: off.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")] = "relay"
@@ -100,7 +128,26 @@ class RelaySettings(_Part):
     policy: Literal["relay", "large", "small", "random", "paper"] = "relay"
     limits: dict[str, int | bool | str] = Field(default_factory=dict)
     max_queue_for_handoff: Annotated[int | None, Field(ge=0)] = None
-    read_ahead: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("limits")
+    @classmethod
+    def _known_limits(cls, limits: dict[str, int | bool | str]) -> dict[str, int | bool | str]:
+        _relay_config(limits)
+        return limits
+
+    @model_validator(mode="after")
+    def _own_limits(self) -> Self:
+        theirs = [name for name in self.limits if name not in RelayConfig.CHANGE_NO_TEXT]
+        if self.policy == "paper" and theirs:
+            raise ValueError(
+                f"limits.{theirs[0]} cannot be set under policy paper, which brings the limits of "
+                "the published code; leave it out, or take policy relay"
+            )
+        return self
+
+    def config(self) -> RelayConfig:
+        """The limits, for every policy that has none of its own."""
+        return _relay_config(self.limits)
 
 
 class ServerSettings(_Part):
@@ -113,11 +160,16 @@ class ServerSettings(_Part):
         max_body_bytes: larger requests are refused.
         max_choices: the largest `n`.
         max_streams: generations at once; more are refused with 429.
-        keepalive_s: an idle stream gets a comment so often, for proxies; 0: never.
+        retry_after_s: what a refused client is told to wait where nothing better is known.
+        keepalive_s: a stream in which nothing was sent for so many seconds gets a comment, which
+            proxies take for life and clients skip; 0: never.
         drain_s: after SIGTERM running streams have so long to end.
         playground: serve the page at ``/``.
         log: one JSON object a line, or text.
         log_prompts: write prompts and answers into the log.
+        otel_endpoint: address of a collector that takes OpenTelemetry's spans over HTTP, without
+            ``/v1/traces``; None: none are made. Nothing else turns them on: a standard
+            ``OTEL_EXPORTER_OTLP_ENDPOINT`` may be there for other programs.
     """
 
     host: str = "127.0.0.1"
@@ -126,11 +178,13 @@ class ServerSettings(_Part):
     max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 2**20
     max_choices: Annotated[int, Field(ge=1)] = 8
     max_streams: Annotated[int, Field(ge=1)] = 4096
+    retry_after_s: Annotated[int, Field(ge=1)] = 5
     keepalive_s: Annotated[float, Field(ge=0)] = 15.0
     drain_s: Annotated[float, Field(ge=0)] = 30.0
     playground: bool = True
     log: Literal["json", "text"] = "text"
     log_prompts: bool = False
+    otel_endpoint: Url | None = None
 
 
 class KeySettings(_Part):

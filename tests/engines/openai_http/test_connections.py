@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from relaygen.engines.openai_http import OpenAIHTTPEngine
+from relaygen.engines.deadlines import LegDeadlineError, LegDeadlines
+from relaygen.engines.openai_http import OpenAIHTTPEngine, request_headers
 from relaygen.errors import EngineError, EngineUnavailableError
 from tests.engines.openai_http.raw_server import HEAD, Answer, chunk, raw_server, stream
 from tests.engines.openai_http.talking import DONE, LAST, TWO, leg, opened, read
@@ -49,6 +50,18 @@ async def test_a_server_that_always_hangs_up_is_asked_twice() -> None:
         with pytest.raises(EngineUnavailableError):
             await read(engine, leg())
         assert len(server.requests) == 2
+
+
+async def test_headers_of_a_task_go_with_all_that_it_asks() -> None:
+    hang_up = Answer(b"", "close")
+    async with opened(GOOD, hang_up, GOOD) as (engine, server):
+        token = request_headers.set({"traceparent": "00-of-this-task"})
+        await read(engine, leg())
+        await engine.settled()
+        await asyncio.ensure_future(read(engine, leg()))  # again, on a fresh connection
+        request_headers.reset(token)
+        await read(engine, leg())
+    assert ["traceparent: 00-of-this-task" in head for head in server.heads] == [True] * 3 + [False]
 
 
 async def test_nothing_is_repeated_once_an_answer_has_begun() -> None:
@@ -127,22 +140,24 @@ DEADLINES = {
 
 @pytest.mark.parametrize("name", DEADLINES)
 async def test_an_overrun_names_its_deadline(name: str) -> None:
-    async with opened(DEADLINES[name], **{name: 0.05}) as (engine, server):
-        with pytest.raises(EngineError, match=rf"within 0\.05 s \({name}\)") as raised:
+    async with opened(DEADLINES[name], deadlines=LegDeadlines(**{name: 0.05})) as (engine, server):
+        with pytest.raises(LegDeadlineError, match=rf"within 0\.05 s \({name}\)") as raised:
             await read(engine, leg())
         assert raised.value.retryable
+        assert raised.value.deadline == name
         await asyncio.wait_for(server.closed.wait(), 20)
 
 
 async def test_a_first_token_that_does_not_follow_the_head() -> None:
     pings = chunk(b": ping\n\n") * 3
-    async with opened(Answer(HEAD + pings, "hold"), first_token_s=0.05) as (engine, _):
-        with pytest.raises(EngineError, match="first_token_s"):
+    deadlines = LegDeadlines(first_token_s=0.05)
+    async with opened(Answer(HEAD + pings, "hold"), deadlines=deadlines) as (engine, _):
+        with pytest.raises(LegDeadlineError, match="first_token_s"):
             await read(engine, leg())
 
 
 async def test_a_slow_reader_is_no_fault_of_the_server() -> None:
-    async with opened(GOOD, between_tokens_s=0.05) as (engine, _):
+    async with opened(GOOD, deadlines=LegDeadlines(between_tokens_s=0.05)) as (engine, _):
         outputs = engine.generate(leg())
         first = await anext(outputs)
         await asyncio.sleep(0.1)  # the reader's own time

@@ -110,7 +110,7 @@ async def test_a_bad_dialect_is_refused_with_those_there_are() -> None:
         )
 
 
-@pytest.mark.parametrize("field", ["first_token_s", "idle_s", "max_event_bytes"])
+@pytest.mark.parametrize("field", ["connect_s", "idle_s", "max_event_bytes"])
 def test_a_bad_option_is_refused_by_name(field: str) -> None:
     with pytest.raises(InvalidRequestError) as raised:
         HTTPOptions(**{field: 0})

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from relaygen.engines.base import GenerateRequest
+from relaygen.engines.deadlines import LegDeadlines
 from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine
 from relaygen.engines.simulated import ByteVocabulary
 from relaygen.engines.simulated.server import ROUTES, ServerFault, SimulatedServer, storyteller
@@ -83,7 +84,9 @@ FAULTS: dict[str, type[EngineError]] = {
 async def test_fails_as_told(dialect: str, kind: Any) -> None:
     fault = ServerFault(kind=kind, after=5, retry_after_s=3, size=2**17)
     async with SimulatedServer(storyteller(dialect, sentences=2, faults=fault)) as server:
-        engine = await connected(server, between_tokens_s=0.2, max_event_bytes=2**16)
+        engine = await connected(
+            server, deadlines=LegDeadlines(between_tokens_s=0.2), max_event_bytes=2**16
+        )
         received: list[int] = []
         with pytest.raises(FAULTS[kind]) as raised:
             await write(engine, prompt("x"), received)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import fields
 from random import Random
 from typing import Any
 
 from relaygen.engines.base import Capabilities, EngineOutput, GenerateRequest
+from relaygen.engines.deadlines import LegDeadlines
 from relaygen.engines.pool import PoolEngine, PoolOptions, Replica
 from relaygen.engines.simulated import Fault, Latency, ScriptedModel, SimulatedEngine, TokenModel
 from relaygen.errors import EngineError, EngineUnavailableError
@@ -90,6 +92,7 @@ class Pool:
         probes: bool = False,
         **options: Any,
     ) -> None:
+        deadlines = {f.name: options.pop(f.name) for f in fields(LegDeadlines) if f.name in options}
         if isinstance(replicas, str):
             replicas = [Mortal(name, scripted(), (faults or {}).get(name)) for name in replicas]
         self.replicas = {replica.name: replica for replica in replicas}
@@ -98,7 +101,7 @@ class Pool:
                 Replica(name=r.name, engine=r, probe=r.probe if probes else None)
                 for r in self.replicas.values()
             ],
-            PoolOptions(**options),
+            PoolOptions(deadlines=LegDeadlines(**deadlines), **options),
             random=Random(0),
         )
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from relaygen.engines.pool import LegDeadlineError
+from relaygen.engines.deadlines import LegDeadlineError
 from relaygen.engines.simulated import Fault
 from tests.engines.pool.pools import Pool, leg, write, write_into
 from tests.engines.pool.virtual import now, run

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relaygen.engines.pool import PoolOptions, ReplicaState, transition_table
+from relaygen.engines.pool import PoolOptions, ReplicaState
 from relaygen.engines.pool.health import Health
 from relaygen.engines.simulated import Fault
 from relaygen.errors import EngineError, EngineUnavailableError
@@ -30,12 +30,6 @@ def succeed(health: Health, at: float) -> None:
     if trial:
         health.trial_passed()
     health.ended(well=True, trial=False)
-
-
-def test_the_table_can_be_printed() -> None:
-    lines = transition_table().splitlines()
-    assert len(lines) == 2 + len(ReplicaState)
-    assert lines[4].startswith("| **EJECTED** |")
 
 
 def test_failures_in_a_row_eject_and_a_success_begins_a_new_row() -> None:

@@ -147,7 +147,7 @@ def test_a_hint_takes_no_leg_s_place() -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [{"concurrency": 0}, {"queue": -1}, {"leg_s": 0.0}, {"balance": 0.5}, {"wait_s": float("nan")}],
+    [{"concurrency": 0}, {"queue": -1}, {"balance": 0.5}, {"wait_s": float("nan")}],
 )
 def test_limits_that_make_no_sense_are_refused_by_name(bad: dict[str, float]) -> None:
     with pytest.raises(InvalidRequestError) as raised:

@@ -187,6 +187,29 @@ def test_replicas_dying_all_the_time_cost_long_generations_nothing() -> None:
     assert sum(result.trace.failovers for result in found) > 3 * 2  # more than `max_retries`
 
 
+def test_a_trace_names_the_replica_of_every_leg() -> None:
+    broken = [Break(LARGE, name, 0, Fault(kind="fail", after=2)) for name in "AB"]
+
+    async def scene() -> tuple[Result, int]:
+        pools = {r: open_pool("shared words", r, broken) for r in (LARGE, SMALL)}
+        engines = {role: pool.engine for role, pool in pools.items()}
+        run = RelayRun(SHARED.machine(), engines, generation_id="run")
+        result = await run.complete()
+        legs = sum(
+            replica.legs for pool in pools.values() for replica in pool.engine.counts().replicas
+        )
+        for pool in pools.values():
+            await pool.engine.aclose()
+        return result, legs
+
+    result, legs = run(scene())
+    named = [segment.replicas for segment in result.trace.segments]
+    assert result.trace.failovers > 0
+    assert sum(len(replicas) for replicas in named) == legs
+    assert all(replicas and set(replicas) <= set("ABC") for replicas in named)
+    assert any(len(set(replicas)) > 1 for replicas in named)  # where one broke off
+
+
 @pytest.mark.parametrize("role", [LARGE, SMALL])
 def test_a_pool_that_is_gone_ends_or_degrades_a_run(role: ModelRole) -> None:
     async def scene() -> Result:

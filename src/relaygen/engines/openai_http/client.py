@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from relaygen.engines.openai_http.deadlines import too_late
 from relaygen.engines.openai_http.options import HTTPOptions
 from relaygen.engines.openai_http.refusals import refusal
+from relaygen.engines.openai_http.request_headers import request_headers
 from relaygen.engines.openai_http.session import new_session
 from relaygen.engines.openai_http.spares import SpareConnector
 from relaygen.errors import (
@@ -71,7 +71,7 @@ class Client:
         self._tasks: set[asyncio.Task[None]] = set()
         self._encode = msgspec.json.Encoder().encode
 
-    async def stream(self, call: Call, *, within_s: float) -> aiohttp.ClientResponse:
+    async def stream(self, call: Call) -> aiohttp.ClientResponse:
         """Sends a request and returns its answer, of which only the head was read.
 
         Give it back with `finish` or `abort`.
@@ -80,14 +80,8 @@ class Client:
             InvalidRequestError: the server refuses the request as it stands.
             EngineError: it cannot be reached, or answers something else than 200.
         """
-        try:
-            async with asyncio.timeout(within_s) as timer, self._errors(call):
-                response = await self._send(call)
-        except TimeoutError as error:
-            if not timer.expired():
-                raise
-            name = "first_token_s" if within_s == self.options.first_token_s else "request_s"
-            raise too_late(name, within_s) from error
+        async with self._errors(call):
+            response = await self._send(call)
         self._open.add(response)
         if response.status != 200:
             try:
@@ -133,7 +127,11 @@ class Client:
         except TimeoutError as error:
             if not timer.expired():
                 raise
-            raise too_late("request_s", self.options.request_s) from error
+            raise EngineError(
+                f"{self.where(call)} gave no answer within {self.options.request_s:g} s "
+                "(request_s); is it overloaded, or is the limit too short for it?",
+                retryable=True,
+            ) from error
 
     async def tell(self, call: Call) -> None:
         """Sends what the server may know, and asks for no answer."""
@@ -218,13 +216,15 @@ class Client:
     async def _send(self, call: Call) -> aiohttp.ClientResponse:
         data = None if call.body is None else self._encode(call.body)
         method = "GET" if data is None else "POST"
-        url = self.where(call)
+        url, headers = self.where(call), request_headers.get()
         if self.closed:
             raise self._was_closed()
         if self._session is None:
             self._session = new_session(self.options, keep=True)
         try:
-            return await self._session.request(method, url, data=data, allow_redirects=False)
+            return await self._session.request(
+                method, url, data=data, headers=headers, allow_redirects=False
+            )
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
@@ -238,7 +238,9 @@ class Client:
                 raise
         if self._fresh is None:
             self._fresh = new_session(self.options, keep=False)
-        return await self._fresh.request(method, url, data=data, allow_redirects=False)
+        return await self._fresh.request(
+            method, url, data=data, headers=headers, allow_redirects=False
+        )
 
     @asynccontextmanager
     async def _errors(self, call: Call) -> AsyncIterator[None]:

@@ -16,6 +16,7 @@ from relaygen.engines.base import (
     check_request,
 )
 from relaygen.engines.constraint import ConstrainedView, Constraint, ConstraintKind
+from relaygen.engines.deadlines import timed
 from relaygen.engines.inline import check_score
 from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects import DIALECTS, Served, TextTokenizer
@@ -172,6 +173,9 @@ class OpenAIHTTPEngine:
             request = replace(request, max_tokens=room)
         leg = self._dialect.leg(request, constraint)
         outputs = write_leg(self._client, leg, request, self._capabilities.vocab_size)
+        deadlines = self._client.options.deadlines
+        if deadlines is not None:
+            outputs = timed(outputs, self.url, deadlines)
         async with aclosing(outputs):
             async for output in outputs:
                 yield output

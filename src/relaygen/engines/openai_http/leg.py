@@ -7,10 +7,9 @@ from contextlib import aclosing
 
 from relaygen.engines.base import EngineOutput, GenerateRequest
 from relaygen.engines.openai_http.client import Client
-from relaygen.engines.openai_http.deadlines import Deadlines
 from relaygen.engines.openai_http.dialects import Chunk, DialectLeg, Recovers
 from relaygen.engines.openai_http.sse import SSEParser
-from relaygen.errors import EngineError, EngineProtocolError
+from relaygen.errors import EngineProtocolError
 from relaygen.types import LegEnd
 
 
@@ -21,7 +20,7 @@ async def write_leg(
 
     Raises:
         InvalidRequestError: the server refuses the request.
-        EngineError: it cannot be reached, fails, is late, or breaks its protocol.
+        EngineError: it cannot be reached, fails, or breaks its protocol.
     """
     checked = _Checked(request, vocab_size)
     try:
@@ -42,20 +41,12 @@ async def write_leg(
 
 
 async def _chunks(client: Client, leg: DialectLeg) -> AsyncGenerator[Chunk]:
-    options = client.options
-    response = await client.stream(leg.call, within_s=options.first_token_s)
-    deadlines = Deadlines(options, response.close)
-    parser = SSEParser(max_bytes=options.max_event_bytes)
+    response = await client.stream(leg.call)
+    parser = SSEParser(max_bytes=client.options.max_event_bytes)
     over = False
     try:
         while True:
-            deadlines.wait()
-            try:
-                data = await client.read(response, leg.call)
-            except EngineError as error:
-                if deadlines.overrun is not None:
-                    raise deadlines.overrun from error
-                raise
+            data = await client.read(response, leg.call)
             if not data:
                 raise EngineProtocolError(
                     f"{client.where(leg.call)} ended its stream in the middle of a leg",
@@ -65,14 +56,11 @@ async def _chunks(client: Client, leg: DialectLeg) -> AsyncGenerator[Chunk]:
                 chunk = leg.read(event)
                 if chunk is None:
                     continue
-                if chunk.token_ids or chunk.missing:
-                    deadlines.arrived()
                 over = chunk.end is not None
                 yield chunk
                 if over:
                     return
     finally:
-        deadlines.stop()
         if over:
             client.finish(response)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from relaygen.engines.deadlines import LegDeadlines
 from relaygen.errors import InvalidRequestError
 
 
@@ -15,9 +16,7 @@ class HTTPOptions:
     Attributes:
         api_key: sent as a bearer token; None: none.
         model: its name on the server; None: the only one there.
-        first_token_s: how long a leg may go without its first token.
-        between_tokens_s: likewise between two tokens. Time in which nobody reads does not count.
-        leg_s: likewise for a whole leg.
+        deadlines: how long a leg may take; None: whoever reads it sees to that, as a pool does.
         connect_s: how long opening a connection may take.
         request_s: how long anything else may take (scores, prefills, ``/tokenize``).
         idle_s: how long an unused connection is kept. uvicorn and llama-server close theirs after
@@ -32,9 +31,7 @@ class HTTPOptions:
 
     api_key: str | None = field(default=None, repr=False)
     model: str | None = None
-    first_token_s: float = 60.0
-    between_tokens_s: float = 20.0
-    leg_s: float = 1800.0
+    deadlines: LegDeadlines | None = field(default_factory=LegDeadlines)
     connect_s: float = 5.0
     request_s: float = 60.0
     idle_s: float = 4.0
@@ -45,10 +42,7 @@ class HTTPOptions:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        for name in (
-            *("first_token_s", "between_tokens_s", "leg_s", "connect_s", "request_s", "idle_s"),
-            *("max_event_bytes", "max_body_bytes"),
-        ):
+        for name in (*("connect_s", "request_s", "idle_s", "max_event_bytes", "max_body_bytes"),):
             if not getattr(self, name) > 0:
                 raise InvalidRequestError(
                     f"{name} is {getattr(self, name)!r}; it must be positive", param=name

@@ -2,13 +2,11 @@
 
 from relaygen.engines.pool.capabilities import weakest
 from relaygen.engines.pool.counts import PoolCounts, PoolLoad, ReplicaCounts
-from relaygen.engines.pool.deadlines import LegDeadlineError
 from relaygen.engines.pool.engine import PoolEngine
-from relaygen.engines.pool.health import ReplicaState, transition_table
+from relaygen.engines.pool.health import ReplicaState
 from relaygen.engines.pool.options import PoolOptions, Replica
 
 __all__ = [
-    "LegDeadlineError",
     "PoolCounts",
     "PoolEngine",
     "PoolLoad",
@@ -16,6 +14,5 @@ __all__ = [
     "Replica",
     "ReplicaCounts",
     "ReplicaState",
-    "transition_table",
     "weakest",
 ]

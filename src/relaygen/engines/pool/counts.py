@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from relaygen.engines.pool.deadlines import LegDeadlineError
+from relaygen.engines.deadlines import LegDeadlineError
 from relaygen.engines.pool.health import ReplicaState
 from relaygen.errors import (
     EngineAccessError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from random import Random
 from typing import TypeVar
@@ -23,11 +23,11 @@ from relaygen.engines.constraint import (
     Constraint,
     ConstraintKind,
 )
+from relaygen.engines.deadlines import LegDeadlineError, timed
 from relaygen.engines.pool.capabilities import weakest
 from relaygen.engines.pool.checks import Checks
 from relaygen.engines.pool.constrained import common_kinds
 from relaygen.engines.pool.counts import PoolCounts, PoolLoad, Tally
-from relaygen.engines.pool.deadlines import LegDeadlineError, timed
 from relaygen.engines.pool.homes import Homes
 from relaygen.engines.pool.leg import Leg
 from relaygen.engines.pool.member import Member, Place
@@ -50,7 +50,7 @@ class PoolEngine:
       another leg with what it has received, and the pool puts that one on another replica.
     * **Giving up.** What the pool raises before a first token is not retryable: it has tried.
       Nothing free within `PoolOptions.wait_s`, or `PoolOptions.attempts` replicas broke on the leg.
-    * **Health, limits, deadlines.** See `health`, `router`, `deadlines`. All times are the event
+    * **Health, limits, deadlines.** See `health`, `router`, `engines.deadlines`. All times are the event
       loop's, so that a loop with a clock of its own runs a pool through hours at once.
 
     Source: repeating only what has not answered yet, elsewhere, and with a bound is what Envoy and
@@ -160,12 +160,15 @@ class PoolEngine:
             name = place.member.name
             try:
                 with place:
-                    outputs = timed(engines[name].generate(request), name, self._options)
+                    outputs = engines[name].generate(request)
+                    outputs = timed(outputs, f"replica {name}", self._options.deadlines)
+                    told: str | None = name
                     async with aclosing(outputs) as opened:
                         async for output in opened:
                             if output.token_ids or output.end is not None:
                                 place.answer()
-                            yield output
+                            yield replace(output, replica=told) if told else output
+                            told = None
                             if output.end is not None:
                                 return
                     raise EngineError(
@@ -219,11 +222,12 @@ class PoolEngine:
         return Leg(self._router, home, self._options, self._tally, begins=begins)
 
     async def _within_leg_s(self, place: Place, work: Awaitable[T]) -> T:
-        seconds = self._options.leg_s
+        seconds = self._options.deadlines.leg_s
         try:
             async with asyncio.timeout(seconds) as timer:
                 return await work
         except TimeoutError as error:
             if not timer.expired():
                 raise
-            raise LegDeadlineError(place.member.name, "leg_s", seconds) from error
+            server = f"replica {place.member.name}"
+            raise LegDeadlineError(server, "leg_s", seconds) from error

@@ -75,16 +75,6 @@ TRANSITIONS: dict[tuple[ReplicaState, Trigger], ReplicaState] = {
 """What is not listed leaves the state as it is."""
 
 
-def transition_table() -> str:
-    """The table in Markdown, one row a state."""
-    triggers = list(Trigger)
-    rows = ["| | " + " | ".join(triggers) + " |", "|---" * (len(triggers) + 1) + "|"]
-    for state in ReplicaState:
-        cells = (TRANSITIONS.get((state, trigger), "") for trigger in triggers)
-        rows.append(f"| **{state}** | " + " | ".join(cells) + " |")
-    return "\n".join(rows)
-
-
 class Health:
     """The state of one replica. `now` is in seconds of any one clock."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from relaygen.engines.base import Engine
+from relaygen.engines.deadlines import LegDeadlines
 from relaygen.errors import InvalidRequestError
 
 Probe = Callable[[], Awaitable[None]]
@@ -37,9 +38,7 @@ class PoolOptions:
         queue: legs that may wait to begin a generation; more are refused. Legs that go on with one
             always may, for a refusal would throw away what is written.
         wait_s: a leg waits so long for a replica, busy or gone; then it fails for good.
-        first_token_s: a leg without a token for so long has failed on its replica.
-        between_tokens_s: likewise between two tokens.
-        leg_s: likewise a leg that has waited so long for its replica over all its tokens.
+        deadlines: a leg that breaks one has failed on its replica; replicas keep none themselves.
         attempts: replicas that may break off a leg before its first token; then it fails for good,
             for it may be the leg that breaks them. Replicas that cannot be reached do not count.
         balance: a new generation leaves its own replica for the least loaded one where it has more
@@ -57,9 +56,7 @@ class PoolOptions:
     concurrency: int = 256
     queue: int = 1024
     wait_s: float = 30.0
-    first_token_s: float = 60.0
-    between_tokens_s: float = 20.0
-    leg_s: float = 1800.0
+    deadlines: LegDeadlines = field(default_factory=LegDeadlines)
     attempts: int = 3
     balance: float = 1.25
     sticky_legs: int = 8
@@ -74,6 +71,8 @@ class PoolOptions:
         lowest = {"queue": 0, "sticky_legs": 0, "wait_s": 0, "balance": 1}
         for entry in fields(self):
             value, least = getattr(self, entry.name), lowest.get(entry.name)
+            if isinstance(value, LegDeadlines):
+                continue
             if least is None and isinstance(value, int):
                 least = 1
             bad = not value > 0 if least is None else not value >= least

@@ -1,43 +1,82 @@
-"""How long a leg may let its reader wait."""
+"""How long a leg may let its reader wait: kept by an engine over HTTP, or by the pool before it.
+
+One of the two keeps them: behind a pool an engine has none, for the pool's begin when the leg is
+sent, cover every kind of replica, and say in its counts which of them was broken.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass, fields
 
 from relaygen.engines.base import EngineOutput
-from relaygen.engines.pool.options import PoolOptions
-from relaygen.errors import EngineError
+from relaygen.errors import EngineError, InvalidRequestError
+
+_BROKEN = {
+    "first_token_s": "gave no first token",
+    "between_tokens_s": "gave no further token",
+    "leg_s": "did not end a leg",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LegDeadlines:
+    """Seconds that a leg may be waited for. Time in which nobody reads does not count.
+
+    Attributes:
+        first_token_s: for its first token, connecting included.
+        between_tokens_s: for each further one.
+        leg_s: for all of them together.
+    """
+
+    first_token_s: float = 60.0
+    between_tokens_s: float = 20.0
+    leg_s: float = 1800.0
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if not value > 0:
+                raise InvalidRequestError(
+                    f"{entry.name} is {value!r}; it must be positive", param=entry.name
+                )
 
 
 class LegDeadlineError(EngineError):
-    """A replica let a leg wait too long.
+    """A server let a leg wait too long.
 
     Attributes:
-        deadline: the field of `PoolOptions` that says how long is too long.
+        deadline: the field of `LegDeadlines` that says how long is too long.
     """
 
     retryable = True
 
-    def __init__(self, replica: str, deadline: str, seconds: float) -> None:
+    def __init__(self, server: str, deadline: str, seconds: float) -> None:
         super().__init__(
-            f"replica {replica} kept a leg waiting for more than {seconds:g} s ({deadline})"
+            f"{server} {_BROKEN[deadline]} within {seconds:g} s ({deadline}); is it overloaded, or "
+            "is the limit too short for it?"
         )
         self.deadline = deadline
 
 
 async def timed(
-    outputs: AsyncGenerator[EngineOutput], replica: str, options: PoolOptions
+    outputs: AsyncGenerator[EngineOutput], server: str, deadlines: LegDeadlines
 ) -> AsyncGenerator[EngineOutput]:
     """The same outputs; only the time spent waiting for them counts, not that of their reader.
+
+    Args:
+        outputs: of a leg.
+        server: who writes it, for messages.
+        deadlines: of it.
 
     Raises:
         LegDeadlineError: one took too long; the work upstream has been cancelled.
     """
     watch = _Watch()
-    left = options.leg_s
-    deadline, seconds = "first_token_s", options.first_token_s
+    left = deadlines.leg_s
+    deadline, seconds = "first_token_s", deadlines.first_token_s
     try:
         async with aclosing(outputs) as opened:
             while True:
@@ -56,14 +95,14 @@ async def timed(
                     overrun = watch.end()
                 if overrun:
                     if left <= seconds:
-                        deadline, seconds = "leg_s", options.leg_s
-                    raise LegDeadlineError(replica, deadline, seconds)
+                        deadline, seconds = "leg_s", deadlines.leg_s
+                    raise LegDeadlineError(server, deadline, seconds)
                 if output is None:
                     return
                 left -= watch.now() - began
                 yield output
                 if output.token_ids:
-                    deadline, seconds = "between_tokens_s", options.between_tokens_s
+                    deadline, seconds = "between_tokens_s", deadlines.between_tokens_s
     finally:
         watch.close()
 
