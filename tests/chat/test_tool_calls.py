@@ -12,6 +12,7 @@ from relaygen.chat import ChatEncoder, ChatTemplate
 from relaygen.chat.tool_calls import (
     FORMATS,
     CallHistory,
+    Offered,
     ToolCall,
     ToolCallFormat,
     ToolCallParser,
@@ -19,7 +20,8 @@ from relaygen.chat.tool_calls import (
 )
 from relaygen.tokens import Tokenizer
 
-HERMES, DEEPSEEK = FORMATS
+HERMES, DEEPSEEK = FORMATS[:2]
+OFFERED: Offered = {"add": {}, "now": {}}
 ADD = '{"name": "add", "arguments": {"a": 1, "b": "</tool_call> \\" }"}}'
 ARGUMENTS = '{"a": 1, "b": "</tool_call> \\" }"}'
 FENCED = '<｜tool▁call▁begin｜>function<｜tool▁sep｜>add\n```json\n{"a": 1}\n```<｜tool▁call▁end｜>'
@@ -28,7 +30,7 @@ BARE = '<｜tool▁call▁begin｜>add<｜tool▁sep｜>{"a": 2}<｜tool▁call�
 
 def read(known: ToolCallFormat, *chunks: str) -> list[str | ToolCall]:
     """What comes out, neighbouring texts in one piece."""
-    parser = ToolCallParser(known, ["add", "now"])
+    parser = ToolCallParser(known, OFFERED)
     out: list[str | ToolCall] = []
     for piece in [p for chunk in chunks for p in parser.feed(chunk)] + parser.finish():
         if isinstance(piece, str) and out and isinstance(out[-1], str):
@@ -104,7 +106,7 @@ def test_no_text_is_lost_where_there_is_no_call(text: str) -> None:
 
 
 def test_ordinary_text_does_not_wait() -> None:
-    parser = ToolCallParser(HERMES, ["add"])
+    parser = ToolCallParser(HERMES, OFFERED)
     assert parser.feed("The sum") == ["The sum"]
     assert parser.feed(" is 3. ") == [" is 3."]
     assert parser.feed("<b>") == [" <b>"]
@@ -113,7 +115,7 @@ def test_ordinary_text_does_not_wait() -> None:
 def test_the_template_says_which_format() -> None:
     assert detect_tool_calls('<tool_call>{"name": x, "arguments": y}') is HERMES
     assert detect_tool_calls("<｜tool▁call▁begin｜>function<｜tool▁sep｜>") is DEEPSEEK
-    assert detect_tool_calls('<tool_call><function=f> "arguments"') is None
+    assert detect_tool_calls('<tool_call>{"arguments": <arg_key>') is None
     assert detect_tool_calls("{{ messages }}") is None
 
 
@@ -127,7 +129,8 @@ def test_the_template_says_which_format() -> None:
         ("{{ m.content + c.function.name }}{{ c.function.arguments | tojson }}", (True, False)),
         ("{{ c.function.name + c.function.arguments }}", (False, True)),
         (
-            "{% if m.content is none %}{{ c.function.name + c.function.arguments }}{% endif %}",
+            "{% if m.content is none %}{{ c.function.name + c.function.arguments }}"
+            "{% else %}{{ m.content + c.function.name }}{% endif %}",
             (False, True),
         ),
         ("", None),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from relaygen.chat.tool_calls.format import ToolCall, ToolCallFormat, arguments_object
+from relaygen.chat.tool_calls.format import Offered, ToolCall, ToolCallFormat, arguments_object
 
 _CALL_BEGIN, _CALL_END, _SEPARATOR = (
     "<｜tool▁call▁begin｜>",
@@ -20,7 +20,7 @@ _BARE = re.compile(
 )
 
 
-def parse(body: str) -> list[ToolCall] | None:
+def parse(body: str, offered: Offered) -> list[ToolCall] | None:
     """All calls of a group; None where one is malformed or something else stands between them."""
     calls: list[ToolCall] = []
     at = 0

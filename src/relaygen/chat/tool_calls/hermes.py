@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from relaygen.chat.tool_calls.format import ToolCall, ToolCallFormat, arguments_object
+from relaygen.chat.tool_calls.format import Offered, ToolCall, ToolCallFormat, arguments_object
 
 
 class _Call(msgspec.Struct):
@@ -12,7 +12,7 @@ class _Call(msgspec.Struct):
     arguments: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-def parse(body: str) -> list[ToolCall] | None:
+def parse(body: str, offered: Offered) -> list[ToolCall] | None:
     """One call; None where it is malformed."""
     try:
         call = msgspec.json.decode(body.strip(), type=_Call)
@@ -29,4 +29,5 @@ HERMES = ToolCallFormat(
     parse=parse,
     marks=("<tool_call>", "arguments"),
     foreign_marks=("<function=", "<arg_key>"),  # Qwen3-Coder's XML, GLM's
+    json_call=True,
 )
