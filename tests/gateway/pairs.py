@@ -61,6 +61,7 @@ class Pair:
     client: Client
     relay: Relay
     engines: dict[ModelRole, SimulatedEngine]
+    service: Service
     clock: Clock = field(default_factory=Clock)
 
     async def idle(self) -> None:
@@ -78,6 +79,7 @@ async def pair(
     inline: bool = False,
     context_tokens: int = 2048,
     template: str | None = None,
+    encoder: ChatEncoder | None = None,
     profile: bool = True,
     engine: Callable[..., SimulatedEngine] = SimulatedEngine,
     **service: Any,
@@ -102,6 +104,7 @@ async def pair(
     matched = _match()
     if template is not None:
         encoder = ChatEncoder(tokenizer(), ChatTemplate(template, tokenizer().special_tokens))
+    if encoder is not None:
         matched = replace(matched, encoder=encoder)
     relay = Relay(*models, profile=profiles.load("demo") if profile else None, matched=matched)
     clock, numbers = Clock(), count(1)
@@ -113,7 +116,7 @@ async def pair(
         **service,
     )
     app = create_app(named, settings or GatewaySettings(), clock=clock)
-    opened = Pair(app, Client(app), relay, engines, clock)
+    opened = Pair(app, Client(app), relay, engines, named, clock)
     try:
         yield opened
         await opened.idle()
