@@ -232,6 +232,11 @@ def test_a_malformed_call_of_mistrals_leaves_the_next_one() -> None:
     assert read(MISTRAL, *text) == ["[TOOL_CALLS]add[ARGS]{x}", ToolCall("now", "{}")]
 
 
+def test_a_long_run_of_blanks_costs_little() -> None:
+    text = f"[TOOL_CALLS]add{' ' * 200_000}x"
+    assert read(MISTRAL, text) == [text]
+
+
 _PIECES = st.sampled_from(
     [
         coder("add", {"s": "x"}), seed("now", {}), glm("add", {"n": "1"}), "[TOOL_CALLS]",

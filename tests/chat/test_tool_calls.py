@@ -116,6 +116,7 @@ def test_the_template_says_which_format() -> None:
     assert detect_tool_calls('<tool_call>{"name": x, "arguments": y}') is HERMES
     assert detect_tool_calls("<｜tool▁call▁begin｜>function<｜tool▁sep｜>") is DEEPSEEK
     assert detect_tool_calls('<tool_call>{"arguments": <arg_key>') is None
+    assert detect_tool_calls('<tool_call><invoke name="f"> "arguments"') is None
     assert detect_tool_calls("{{ messages }}") is None
 
 

@@ -28,6 +28,6 @@ HERMES = ToolCallFormat(
     closing="</tool_call>",
     parse=parse,
     marks=("<tool_call>", "arguments"),
-    foreign_marks=("<function=", "<arg_key>"),  # Qwen3-Coder's XML, GLM's
+    foreign_marks=("<function=", "<arg_key>", "<invoke"),  # Qwen3-Coder's XML, GLM's, MiniMax's
     json_call=True,
 )

@@ -13,7 +13,7 @@ from relaygen.chat.tool_calls.format import Offered, ToolCall, ToolCallFormat, a
 
 _OPENING = "[TOOL_CALLS]"
 _ONE = re.compile(
-    r"(?P<name>[^\s\[\]{}]+)\s*(?:\[CALL_ID\][^\[\]{}]*)?(?:\[ARGS\])?\s*(?P<json>\{.*\})",
+    r"(?P<name>[^\s\[\]{}]+)\s*+(?:\[CALL_ID\][^\[\]{}]*+)?(?:\[ARGS\])?\s*+(?P<json>\{.*\})",
     re.DOTALL,
 )
 
