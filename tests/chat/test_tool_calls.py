@@ -12,6 +12,7 @@ from relaygen.chat import ChatEncoder, ChatTemplate
 from relaygen.chat.tool_calls import (
     FORMATS,
     CallHistory,
+    Offered,
     ToolCall,
     ToolCallFormat,
     ToolCallParser,
@@ -19,7 +20,8 @@ from relaygen.chat.tool_calls import (
 )
 from relaygen.tokens import Tokenizer
 
-HERMES, DEEPSEEK, DEEPSEEK_BARE = FORMATS
+HERMES, DEEPSEEK, DEEPSEEK_BARE = FORMATS[:3]
+OFFERED: Offered = {"add": {}, "now": {}}
 ADD = '{"name": "add", "arguments": {"a": 1, "b": "</tool_call> \\" }"}}'
 ARGUMENTS = '{"a": 1, "b": "</tool_call> \\" }"}'
 FENCED = '<｜tool▁call▁begin｜>function<｜tool▁sep｜>add\n```json\n{"a": 1}\n```<｜tool▁call▁end｜>'
@@ -28,7 +30,7 @@ BARE = '<｜tool▁call▁begin｜>add<｜tool▁sep｜>{"a": 2}<｜tool▁call�
 
 def read(known: ToolCallFormat, *chunks: str) -> list[str | ToolCall]:
     """What comes out, neighbouring texts in one piece."""
-    parser = ToolCallParser(known, ["add", "now"])
+    parser = ToolCallParser(known, OFFERED)
     out: list[str | ToolCall] = []
     for piece in [p for chunk in chunks for p in parser.feed(chunk)] + parser.finish():
         if isinstance(piece, str) and out and isinstance(out[-1], str):
@@ -76,9 +78,11 @@ def test_what_is_no_call_stays_text(text: str) -> None:
     assert read(HERMES, text) == [text]
 
 
-@pytest.mark.parametrize("known", FORMATS, ids=lambda known: known.name)
+@pytest.mark.parametrize("known", FORMATS[:3], ids=lambda known: known.name)
 def test_a_call_put_together_from_its_parts_is_one(known: ToolCallFormat) -> None:
-    text = f'{known.before_name}add{known.before_arguments}{{"a": 1}}{known.after_arguments}'
+    parts = known.parts
+    assert parts is not None
+    text = f'{parts.before_name}add{parts.before_arguments}{{"a": 1}}{parts.after_arguments}'
     assert text.startswith(known.opening)
     assert text.endswith(known.closing)
     assert read(known, text) == [ToolCall("add", '{"a": 1}')]
@@ -112,7 +116,7 @@ def test_no_text_is_lost_where_there_is_no_call(text: str) -> None:
 
 
 def test_ordinary_text_does_not_wait() -> None:
-    parser = ToolCallParser(HERMES, ["add"])
+    parser = ToolCallParser(HERMES, OFFERED)
     assert parser.feed("The sum") == ["The sum"]
     assert parser.feed(" is 3. ") == [" is 3."]
     assert parser.feed("<b>") == [" <b>"]
@@ -122,7 +126,8 @@ def test_the_template_says_which_format() -> None:
     assert detect_tool_calls('<tool_call>{"name": x, "arguments": y}') is HERMES
     assert detect_tool_calls("<｜tool▁call▁begin｜>function<｜tool▁sep｜>```json") is DEEPSEEK
     assert detect_tool_calls("<｜tool▁call▁begin｜>name<｜tool▁sep｜>") is DEEPSEEK_BARE
-    assert detect_tool_calls('<tool_call><function=f> "arguments"') is None
+    assert detect_tool_calls('<tool_call>{"arguments": <arg_key>') is None
+    assert detect_tool_calls('<tool_call><invoke name="f"> "arguments"') is None
     assert detect_tool_calls("{{ messages }}") is None
 
 
@@ -136,7 +141,8 @@ def test_the_template_says_which_format() -> None:
         ("{{ m.content + c.function.name }}{{ c.function.arguments | tojson }}", (True, False)),
         ("{{ c.function.name + c.function.arguments }}", (False, True)),
         (
-            "{% if m.content is none %}{{ c.function.name + c.function.arguments }}{% endif %}",
+            "{% if m.content is none %}{{ c.function.name + c.function.arguments }}"
+            "{% else %}{{ m.content + c.function.name }}{% endif %}",
             (False, True),
         ),
         ("", None),

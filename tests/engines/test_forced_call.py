@@ -90,12 +90,14 @@ def held(text: str = "", **fields: Any) -> Held:
 
 
 def call(known: ToolCallFormat = HERMES, names: Sequence[str] = tuple(FUNCTIONS)) -> ForcedCall:
+    parts = known.parts
+    assert parts is not None
     return ForcedCall(
         schemas={name: FUNCTIONS[name] for name in names},
         lead="\n\n",
-        before_name=known.before_name,
-        before_arguments=known.before_arguments,
-        closing=known.after_arguments,
+        before_name=parts.before_name,
+        before_arguments=parts.before_arguments,
+        closing=parts.after_arguments,
     )
 
 
@@ -119,7 +121,7 @@ def made(known: ToolCallFormat, written: str) -> ToolCall:
         re.escape(known.opening) + "(.*)" + re.escape(known.closing), written, re.DOTALL
     )
     assert body is not None, written
-    (found,) = known.parse(body[1]) or ()
+    (found,) = known.parse(body[1], FUNCTIONS) or ()
     jsonschema.validate(json.loads(found.arguments), FUNCTIONS[found.name])
     return found
 

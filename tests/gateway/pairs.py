@@ -63,6 +63,7 @@ class Pair:
     client: Client
     relay: Relay
     engines: dict[ModelRole, SimulatedEngine]
+    service: Service
     clock: Clock = field(default_factory=Clock)
 
     async def idle(self) -> None:
@@ -81,6 +82,7 @@ async def pair(
     inline: bool = False,
     context_tokens: int = 2048,
     template: str | None = None,
+    encoder: ChatEncoder | None = None,
     profile: bool = True,
     engine: Callable[..., SimulatedEngine] = SimulatedEngine,
     tracing: Any = None,
@@ -106,6 +108,7 @@ async def pair(
     matched = _match()
     if template is not None:
         encoder = ChatEncoder(tokenizer(), ChatTemplate(template, tokenizer().special_tokens))
+    if encoder is not None:
         matched = replace(matched, encoder=encoder)
     relay = Relay(*models, profile=profiles.load("demo") if profile else None, matched=matched)
     clock, numbers = Clock(), count(1)
@@ -123,7 +126,7 @@ async def pair(
         clock=time.perf_counter if tracing else clock,
         tracing=tracing,
     )
-    opened = Pair(app, Client(app), relay, engines, clock)
+    opened = Pair(app, Client(app), relay, engines, named, clock)
     try:
         yield opened
         await opened.idle()

@@ -15,6 +15,7 @@ from relaygen.engines.openai_http.penalties import within_one_request
 from relaygen.engines.simulated import Fault, SimulatedEngine
 from relaygen.gateway.failures import HttpError, failure
 from relaygen.settings import ServerSettings
+from tests.chat.well_known import FAMILIES
 from tests.gateway.asgi import chat_body
 from tests.gateway.pairs import LARGE, Pair, pair
 
@@ -276,3 +277,13 @@ def test_every_error_of_the_tree_has_a_status() -> None:
     unavailable = failure(errors.EngineUnavailableError("gone"))
     assert (unavailable.status, unavailable.headers) == (503, {"retry-after": "1"})
     assert isinstance(unavailable, HttpError)
+
+
+async def test_what_the_template_refuses_is_a_400_with_its_words() -> None:
+    twice = [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]
+    for name, words in (("gemma-3", "must alternate"), ("mistral-small", "must take turns")):
+        async with pair(template=FAMILIES[name].source) as opened:
+            reply = await opened.client.chat(messages=twice)
+        assert reply.status == 400
+        assert words in reply.error["message"]
+        assert reply.error["type"] == "invalid_request_error"

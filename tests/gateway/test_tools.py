@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from tests.chat.well_known import FAMILIES
 from tests.gateway.pairs import LARGE, pair, tokenizer
 from tests.gateway.test_chat import Noting, prompt_of
 
@@ -155,6 +157,48 @@ async def test_a_template_without_tools_refuses_them() -> None:
         messages = [{"role": "assistant", "tool_calls": called}, {"role": "user", "content": ""}]
         reply = await opened.client.chat(messages=messages)
         assert reply.error["param"] == "messages[0].tool_calls"
+
+
+async def test_tools_are_shown_in_the_order_that_models_know() -> None:
+    function = {"parameters": {"type": "object"}, "description": "Adds.", "name": "add"}
+    async with pair(engine=Noting) as opened:
+        await opened.client.chat(tools=[{"function": function}])
+        prompt = prompt_of(opened.engines[LARGE])
+    assert '{"type": "function", "function": {"name": "add", "description": "Adds.", ' in prompt
+
+
+CODER_CALL = (
+    "<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n</function>\n</tool_call>"
+)
+
+
+async def test_the_format_is_the_templates_and_its_values_get_the_types_of_the_schema() -> None:
+    template = FAMILIES["qwen3-coder"].source
+    async with pair(CODER_CALL, template=template) as opened:
+        message = (await opened.client.chat(tools=[TOOL])).json["choices"][0]["message"]
+    assert message["content"] is None
+    assert message["tool_calls"][0]["function"] == {"name": "add", "arguments": '{"a":1}'}
+
+
+async def test_a_call_that_no_schema_describes_cannot_be_forced() -> None:
+    async with pair(template=FAMILIES["qwen3-coder"].source) as opened:
+        reply = await opened.client.chat(tools=[TOOL], tool_choice="required")
+        assert (reply.status, reply.error["param"]) == (400, "tool_choice")
+        assert "qwen3-coder" in reply.error["message"]
+
+
+async def test_mistrals_templates_take_our_own_ids() -> None:
+    call = {"id": "call_000001", "function": {"name": "add", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "?"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_000001", "content": "It is 2."},
+    ]
+    async with pair(template=FAMILIES["mistral-small"].source, engine=Noting) as opened:
+        assert (await opened.client.chat(messages=messages, tools=[TOOL])).status == 200
+        prompt = prompt_of(opened.engines[LARGE])
+    called, answered = re.findall(r"(?:\[CALL_ID\]|\[TOOL_RESULTS\])(\w{9})\[", prompt)
+    assert called == answered
 
 
 def test_the_tags_of_a_call_are_in_the_vocabulary() -> None:

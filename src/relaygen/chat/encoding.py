@@ -68,8 +68,7 @@ class ChatEncoder:
         chat, offered, options = chat_data(messages), plain_data(tools), plain_data(variables)
         disguise = Disguise(self._markup, [chat, offered, options, self.template.source])
         hidden = [self._hide(message, disguise) for message in chat]
-        if continue_final_message:
-            mark_end(hidden, disguise.end)
+        text = mark_end(hidden, disguise.end) if continue_final_message else ""
         rendered = self.template.render_data(
             hidden,
             disguise.hide(offered),
@@ -77,7 +76,7 @@ class ChatEncoder:
             disguise.hide(options),
         )
         if continue_final_message:
-            rendered = cut_at(rendered, disguise.end)
+            rendered = cut_at(rendered, disguise.end, text)
         return PromptTokens(
             ids=self._with_bos(self._encode(rendered, disguise)),
             text=disguise.reveal(rendered),

@@ -20,6 +20,8 @@ _PLANE_16 = re.compile("[\U00100000-\U0010ffff]")
 def chat_data(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """Copies messages into plain data; keys without a value are left out.
 
+    But a message with calls and no text has a content of ``None``, for `without_nulls` to leave out.
+
     Raises:
         InvalidRequestError: something in them is not JSON, or a role is unknown.
     """
@@ -31,7 +33,7 @@ def chat_data(messages: Sequence[Message]) -> list[dict[str, Any]]:
             )
         data = {key: value for key, value in plain_data(message).items() if value is not None}
         if data.get("tool_calls"):
-            data.setdefault("content", None)  # DeepSeek's templates tell a call by it
+            data.setdefault("content", None)  # see `without_nulls`
         if data.get("role") not in ROLES:
             raise InvalidRequestError(
                 f"messages[{index}].role is {data.get('role')!r:.60}; it must be one of "
@@ -45,6 +47,14 @@ def chat_data(messages: Sequence[Message]) -> list[dict[str, Any]]:
     if not chat:
         raise InvalidRequestError("there are no messages; send at least one", param="messages")
     return chat
+
+
+def without_nulls(chat: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages as transformers shows them to a template: a content of ``None`` is left out."""
+    return [
+        {key: value for key, value in message.items() if key != "content" or value is not None}
+        for message in chat
+    ]
 
 
 def plain_data(value: Any, depth: int = 0) -> Any:
@@ -90,36 +100,44 @@ def unused_chars(data: Any, count: int) -> list[str]:
     ]
 
 
-def mark_end(chat: list[dict[str, Any]], end: str) -> None:
-    """Puts the character `end` behind the text of the last message.
+def mark_end(chat: list[dict[str, Any]], end: str) -> str:
+    """Puts the character `end` and a blank behind the text of the last message; returns that text.
 
     Raises:
         InvalidRequestError: the last message has no text to go on with.
     """
     content = chat[-1].get("content")
-    if isinstance(content, str):
-        chat[-1]["content"] = content + end
-        return
-    parts = content if isinstance(content, list) else []
-    texts = [part for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
+    parts = [chat[-1]] if isinstance(content, str) else content if isinstance(content, list) else []
+    name = "content" if isinstance(content, str) else "text"
+    texts = [part for part in parts if isinstance(part, dict) and isinstance(part.get(name), str)]
     if not texts:
         raise InvalidRequestError(
             "continue_final_message is set, and the last message has no text; add some",
             param="messages",
         )
-    texts[-1]["text"] += end
+    text: str = texts[-1][name]
+    texts[-1][name] = f"{text}{end} "
+    return text
 
 
-def cut_at(text: str, end: str) -> str:
+def cut_at(rendered: str, end: str, text: str) -> str:
     """What stands before the character `end`.
 
+    Args:
+        rendered: by the template.
+        end: what `mark_end` put there.
+        text: what `mark_end` returned.
+
     Raises:
-        ChatTemplateError: the template dropped the end of the last message.
+        ChatTemplateError: the template dropped something of the last message.
+
+    Source: as in transformers, blanks at the end of `text` go where the template strips a message.
     """
-    before, found, _ = text.rpartition(end)
-    if not found:
+    before, found, after = rendered.rpartition(end)
+    if not found or text.strip() not in before:
         raise ChatTemplateError(
-            "the chat template leaves out the last message, so it cannot be continued; switch "
-            "continue_final_message off"
+            "the chat template leaves out the last message or a part of it, so it cannot be "
+            "continued; give its reasoning as reasoning_content, or switch continue_final_message "
+            "off"
         )
-    return before
+    return before if after.startswith(" ") or not text.strip() else before.rstrip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from relaygen.chat.messages import (
     mark_end,
     plain_data,
     unused_chars,
+    without_nulls,
 )
 from relaygen.chat.sandbox import MAX_CHARS, Budget, TemplateEnvironment
 from relaygen.errors import ChatTemplateError
@@ -99,9 +101,8 @@ class ChatTemplate:
             )
         data = chat_data(messages)
         end = unused_chars([data, tools, variables, self.source], 1)[0]
-        mark_end(data, end)
-        text = self.render_data(data, plain_data(tools), False, variables)
-        return cut_at(text, end)
+        text = mark_end(data, end)
+        return cut_at(self.render_data(data, plain_data(tools), False, variables), end, text)
 
     def render_data(
         self,
@@ -110,14 +111,27 @@ class ChatTemplate:
         add_generation_prompt: bool,
         variables: Mapping[str, Any],
     ) -> str:
-        """Renders what `chat_data` and `plain_data` made; for `relaygen.chat.encoding`."""
+        """Renders what `chat_data` and `plain_data` made; for `relaygen.chat.encoding`.
+
+        A message with calls has no content, as in transformers; to a template that fails on this
+        (DeepSeek's tell a call by it) the content is shown as ``None``.
+        """
         context = self._special_tokens | {
             **plain_data(dict(variables)),
-            "messages": messages,
+            "messages": without_nulls(messages),
             "tools": tools,
             "add_generation_prompt": add_generation_prompt,
         }
         context.setdefault("documents", None)
+        try:
+            return self._rendered(context)
+        except ChatTemplateError:
+            if context["messages"] != messages:
+                with suppress(ChatTemplateError):
+                    return self._rendered(context | {"messages": messages})
+            raise
+
+    def _rendered(self, context: dict[str, Any]) -> str:
         try:
             with Budget():
                 return _collect(self._template.generate(context))

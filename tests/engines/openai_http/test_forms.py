@@ -98,11 +98,13 @@ async def test_a_real_llama_server_makes_a_forced_call() -> None:
         "required": ["unit"],
         "additionalProperties": False,
     }
+    parts = HERMES.parts
+    assert parts is not None
     call = ForcedCall(
         schemas={"count": unit, "count_all": {"$defs": {"u": unit}, "$ref": "#/$defs/u"}},
-        before_name=HERMES.before_name,
-        before_arguments=HERMES.before_arguments,
-        closing=HERMES.after_arguments,
+        before_name=parts.before_name,
+        before_arguments=parts.before_arguments,
+        closing=parts.after_arguments,
     )
     tokenizer = Tokenizer.load(demo_models.gguf("small"))
     engine = await OpenAIHTTPEngine.connect(started_llama_server(), tokenizer=tokenizer)
@@ -121,9 +123,8 @@ async def test_a_real_llama_server_makes_a_forced_call() -> None:
             written = [token for token in tokens(found) if token not in tokenizer.eos_ids]
             text = tokenizer.decode(written)
             assert found[-1].end == "eos", text
-            (made,) = (
-                HERMES.parse(text.removeprefix(HERMES.opening).removesuffix(HERMES.closing)) or ()
-            )
+            body = text.removeprefix(HERMES.opening).removesuffix(HERMES.closing)
+            (made,) = HERMES.parse(body, call.schemas) or ()
             assert json.loads(made.arguments)["unit"] in ("apples", "boxes")
             names.add(made.name)
     finally:

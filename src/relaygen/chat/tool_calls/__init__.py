@@ -1,10 +1,13 @@
 """Tool calls in the text of a model: each family's format is one small file here."""
 
 from relaygen.chat.tool_calls.deepseek import DEEPSEEK, DEEPSEEK_BARE
-from relaygen.chat.tool_calls.format import ToolCall, ToolCallFormat
+from relaygen.chat.tool_calls.format import CallParts, Offered, ToolCall, ToolCallFormat
+from relaygen.chat.tool_calls.glm import GLM
 from relaygen.chat.tool_calls.hermes import HERMES
 from relaygen.chat.tool_calls.history import CallHistory
+from relaygen.chat.tool_calls.mistral import MISTRAL
 from relaygen.chat.tool_calls.parser import ToolCallParser
+from relaygen.chat.tool_calls.qwen_xml import QWEN_XML, SEED_XML
 
 __all__ = [
     "DEEPSEEK",
@@ -12,13 +15,23 @@ __all__ = [
     "FORMATS",
     "HERMES",
     "CallHistory",
+    "CallParts",
+    "Offered",
     "ToolCall",
     "ToolCallFormat",
     "ToolCallParser",
     "detect_tool_calls",
 ]
 
-FORMATS: tuple[ToolCallFormat, ...] = (HERMES, DEEPSEEK, DEEPSEEK_BARE)
+FORMATS: tuple[ToolCallFormat, ...] = (
+    HERMES,
+    DEEPSEEK,
+    DEEPSEEK_BARE,
+    QWEN_XML,
+    SEED_XML,
+    GLM,
+    MISTRAL,
+)
 
 
 def detect_tool_calls(template: str) -> ToolCallFormat | None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from relaygen.chat.tool_calls.format import ToolCall, ToolCallFormat, arguments_object
+from relaygen.chat.tool_calls.format import (
+    CallParts,
+    Offered,
+    ToolCall,
+    ToolCallFormat,
+    arguments_object,
+)
 
 _CALL_BEGIN, _CALL_END, _SEPARATOR = (
     "<｜tool▁call▁begin｜>",
@@ -21,7 +27,7 @@ _BARE = re.compile(
 )
 
 
-def parse(body: str) -> list[ToolCall] | None:
+def parse(body: str, offered: Offered) -> list[ToolCall] | None:
     """All calls of a group; None where one is malformed or something else stands between them."""
     calls: list[ToolCall] = []
     at = 0
@@ -45,16 +51,20 @@ DEEPSEEK = ToolCallFormat(
     opening=_OPENING,
     closing=_CLOSING,
     parse=parse,
-    before_name=f"{_OPENING}{_CALL_BEGIN}function{_SEPARATOR}",
-    before_arguments="\n```json\n",
-    after_arguments=f"\n```{_CALL_END}{_CLOSING}",
+    parts=CallParts(
+        before_name=f"{_OPENING}{_CALL_BEGIN}function{_SEPARATOR}",
+        before_arguments="\n```json\n",
+        after_arguments=f"\n```{_CALL_END}{_CLOSING}",
+    ),
     marks=(_CALL_BEGIN, _SEPARATOR, "```json"),
 )
 DEEPSEEK_BARE = replace(
     DEEPSEEK,
     name="deepseek_v3.1",
-    before_name=f"{_OPENING}{_CALL_BEGIN}",
-    before_arguments=_SEPARATOR,
-    after_arguments=f"{_CALL_END}{_CLOSING}",
+    parts=CallParts(
+        before_name=f"{_OPENING}{_CALL_BEGIN}",
+        before_arguments=_SEPARATOR,
+        after_arguments=f"{_CALL_END}{_CLOSING}",
+    ),
     marks=(_CALL_BEGIN, _SEPARATOR),
 )

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
+
+Offered = Mapping[str, Mapping[str, Any]]
+"""The functions that may be called, each with the JSON schema of its parameters."""
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,26 @@ class ToolCall:
     arguments: str
 
 
+def outside_strings(body: str) -> bool:
+    """Whether JSON that has been read so far ends outside a string."""
+    return '"' not in _STRING.sub("", body)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallParts:
+    """What always stands around the name and the arguments of a call.
+
+    Attributes:
+        before_name: from the opening to the name.
+        before_arguments: from the name to the arguments.
+        after_arguments: from there to the end of the closing.
+    """
+
+    before_name: str
+    before_arguments: str
+    after_arguments: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ToolCallFormat:
     """The tool-call format of a family.
@@ -28,24 +55,23 @@ class ToolCallFormat:
     Attributes:
         name: for messages.
         opening: text that begins a call, or a group of them.
-        closing: text that ends it.
+        closing: text that ends it; empty where the next opening or the end of the answer does.
         parse: the calls in the text between the two; None where it is malformed.
-        before_name: from the opening to the name, for a call that is put together from its parts.
-        before_arguments: from the name to the arguments.
-        after_arguments: from there to the end of the closing.
         marks: what a chat template of the family holds.
         foreign_marks: what it does not hold: signs of a family with the same tags.
+        closable: whether a closing after this much of a body is one, and no part of an argument.
+        parts: what a call is put together from; None: its arguments are no JSON, which a schema
+            could force.
     """
 
     name: str
     opening: str
     closing: str
-    parse: Callable[[str], list[ToolCall] | None]
-    before_name: str
-    before_arguments: str
-    after_arguments: str
+    parse: Callable[[str, Offered], list[ToolCall] | None]
     marks: tuple[str, ...]
     foreign_marks: tuple[str, ...] = ()
+    closable: Callable[[str], bool] = outside_strings
+    parts: CallParts | None = None
 
 
 def arguments_object(raw: bytes) -> str | None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from relaygen.chat.tool_calls.format import ToolCall, ToolCallFormat, arguments_object
+from relaygen.chat.tool_calls.format import (
+    CallParts,
+    Offered,
+    ToolCall,
+    ToolCallFormat,
+    arguments_object,
+)
 
 
 class _Call(msgspec.Struct):
@@ -12,7 +18,7 @@ class _Call(msgspec.Struct):
     arguments: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-def parse(body: str) -> list[ToolCall] | None:
+def parse(body: str, offered: Offered) -> list[ToolCall] | None:
     """One call; None where it is malformed."""
     try:
         call = msgspec.json.decode(body.strip(), type=_Call)
@@ -27,9 +33,11 @@ HERMES = ToolCallFormat(
     opening="<tool_call>",
     closing="</tool_call>",
     parse=parse,
-    before_name='<tool_call>\n{"name": "',
-    before_arguments='", "arguments": ',
-    after_arguments="}\n</tool_call>",
+    parts=CallParts(
+        before_name='<tool_call>\n{"name": "',
+        before_arguments='", "arguments": ',
+        after_arguments="}\n</tool_call>",
+    ),
     marks=("<tool_call>", "arguments"),
-    foreign_marks=("<function=", "<arg_key>"),  # Qwen3-Coder's XML, GLM's
+    foreign_marks=("<function=", "<arg_key>", "<invoke"),  # Qwen3-Coder's XML, GLM's, MiniMax's
 )

@@ -10,29 +10,22 @@ come; ours prefers never to send half a call.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
-
-from relaygen.chat.tool_calls.format import ToolCall, ToolCallFormat
-
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+from relaygen.chat.tool_calls.format import Offered, ToolCall, ToolCallFormat
 
 
 class ToolCallParser:
     """Text in, text and calls out; the text that is no call comes out unchanged."""
 
-    def __init__(
-        self, known: ToolCallFormat, functions: Collection[str], *, most: int | None = None
-    ) -> None:
+    def __init__(self, known: ToolCallFormat, offered: Offered, *, most: int | None = None) -> None:
         """Begins an answer.
 
         Args:
             known: the model's format.
-            functions: those that were offered; a call of another one stays text.
+            offered: the functions; a call of another one stays text.
             most: calls to give out; later ones are left out. None: all.
         """
         self._format = known
-        self._functions = frozenset(functions)
+        self._offered = offered
         self._left = most
         self._held = ""
         self._body: int | None = None  # where in the held text a call's body begins
@@ -76,12 +69,13 @@ class ToolCallParser:
     def _close(self, out: list[str | ToolCall]) -> bool:
         """Looks for the end of the call that is open."""
         body, closing = self._body or 0, self._format.closing
-        while (at := self._held.find(closing, self._seen)) >= 0:
-            if '"' not in _STRING.sub("", self._held[body:at]):
+        mark = closing or self._format.opening
+        while (at := self._held.find(mark, self._seen)) >= 0:
+            if self._format.closable(self._held[body:at]):
                 break
-            self._seen = at + len(closing)  # it stands inside a string
+            self._seen = at + len(mark)  # it stands inside an argument
         else:
-            self._seen = max(self._seen, len(self._held) - len(closing) + 1)
+            self._seen = max(self._seen, len(self._held) - len(mark) + 1)
             return False
         end = at + len(closing)
         calls = self._parse(self._held[body:at])
@@ -101,8 +95,8 @@ class ToolCallParser:
         return calls
 
     def _parse(self, body: str) -> list[ToolCall] | None:
-        calls = self._format.parse(body)
-        if calls is None or any(call.name not in self._functions for call in calls):
+        calls = self._format.parse(body, self._offered)
+        if calls is None or any(call.name not in self._offered for call in calls):
             return None
         return calls
 

@@ -38,6 +38,8 @@ def template_messages(
         for name in ("name", "reasoning", "reasoning_content", "tool_call_id"):
             if (value := getattr(message, name)) is not None:
                 data[name] = value
+        if message.tool_call_id is not None and history is not None:
+            data["tool_call_id"] = history.call_id(message.tool_call_id)
         if message.tool_calls:
             if history is None:
                 raise unsupported(
@@ -123,7 +125,7 @@ def _call(call: ToolCallEntry, at: str, history: CallHistory) -> dict[str, Any]:
             f"{at}.function.arguments is {text!r:.100}; it must be a JSON object as a string",
         )
     return {
-        "id": call.id,
+        "id": None if call.id is None else history.call_id(call.id),
         "type": "function",
         "function": {
             "name": call.function.name,

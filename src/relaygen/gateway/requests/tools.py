@@ -39,8 +39,9 @@ class Tools:
         """A fresh one for an answer."""
         if self.known is None:
             return None
-        names = [tool["function"]["name"] for tool in self.shown or ()]
-        return ToolCallParser(self.known, names, most=None if self.parallel else 1)
+        functions = [tool["function"] for tool in self.shown or ()]
+        offered = {each["name"]: each.get("parameters", {}) for each in functions}
+        return ToolCallParser(self.known, offered, most=None if self.parallel else 1)
 
 
 def tools_of(request: ChatRequest, service: Service) -> Tools:
@@ -64,16 +65,21 @@ def tools_of(request: ChatRequest, service: Service) -> Tools:
             "this model's chat template has no tool calls in a format that is known here; describe "
             "the functions in a message instead",
         )
-    shown = [msgspec.to_builtins(tool) for tool in request.tools]
-    for tool in shown:  # what was not said is not shown either
-        tool["function"] = {k: v for k, v in tool["function"].items() if v is not None}
-        tool.setdefault("type", "function")
     return Tools(
-        shown=shown,
+        shown=[_shown(tool) for tool in request.tools],
         known=known,
         forced=_forced(request, known),
         parallel=request.parallel_tool_calls is not False,
     )
+
+
+def _shown(tool: ToolSpec) -> dict[str, Any]:
+    """A tool as templates write it out: in the order that models know, without what was not said."""
+    function = msgspec.to_builtins(tool.function)
+    return {
+        "type": tool.type,
+        "function": {key: value for key, value in function.items() if value is not None},
+    }
 
 
 def _check_tools(tools: list[ToolSpec], *, forced: bool) -> None:
@@ -100,6 +106,11 @@ def _forced(request: ChatRequest, known: ToolCallFormat) -> ForcedCall | None:
     choice, tools = request.tool_choice, request.tools or []
     if choice in (None, "auto"):
         return None
+    if known.parts is None:
+        raise unsupported(
+            "tool_choice",
+            f"a call in this model's format ({known.name}) cannot be forced; send 'auto'",
+        )
     if isinstance(choice, NamedToolChoice):
         tools = [tool for tool in tools if tool.function.name == choice.function.name]
         if not tools:
@@ -110,7 +121,7 @@ def _forced(request: ChatRequest, known: ToolCallFormat) -> ForcedCall | None:
     return ForcedCall(
         schemas={tool.function.name: tool.function.parameters or _NOTHING for tool in tools},
         lead="\n\n",
-        before_name=known.before_name,
-        before_arguments=known.before_arguments,
-        closing=known.after_arguments,
+        before_name=known.parts.before_name,
+        before_arguments=known.parts.before_arguments,
+        closing=known.parts.after_arguments,
     )
