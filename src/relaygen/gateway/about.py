@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
@@ -15,6 +13,13 @@ from relaygen.gateway.endpoint import EXCHANGE, Gateway
 from relaygen.gateway.failures import HttpError, failure
 from relaygen.gateway.logs import log_bug
 from relaygen.gateway.openapi import openapi
+from relaygen.gateway.wire.about_replies import (
+    HealthReply,
+    ModelList,
+    ModelMeaning,
+    ModelReply,
+    VersionReply,
+)
 
 
 class About:
@@ -28,7 +33,7 @@ class About:
         """``GET /v1/models``."""
         self._check_key(request)
         listed = [self._model(name) for name in self._gateway.service.models]
-        return _json({"object": "list", "data": listed})
+        return _json(ModelList(object="list", data=listed))
 
     async def model(self, request: Request) -> Response:
         """``GET /v1/models/{model}``."""
@@ -37,16 +42,16 @@ class About:
 
     async def live(self, request: Request) -> Response:
         """``GET /health/live``: the process answers."""
-        return _json({"status": "live"})
+        return _json(HealthReply(status="live"))
 
     async def ready(self, request: Request) -> Response:
         """``GET /health/ready``: 503 while draining, or where no request could be served."""
         gateway = self._gateway
         problem = "draining" if gateway.traffic.draining else gateway.service.ready()
         if problem is None:
-            return _json({"status": "ready"})
+            return _json(HealthReply(status="ready"))
         wait = {"retry-after": str(gateway.settings.retry_after_s)}
-        return _json({"status": "not ready", "reason": problem}, 503, wait)
+        return _json(HealthReply(status="not ready", reason=problem), 503, wait)
 
     async def metrics(self, request: Request) -> Response:
         """``GET /metrics``."""
@@ -55,7 +60,7 @@ class About:
 
     async def version(self, request: Request) -> Response:
         """``GET /version``."""
-        return _json({"version": relaygen.__version__})
+        return _json(VersionReply(version=relaygen.__version__))
 
     async def openapi(self, request: Request) -> Response:
         """``GET /openapi.json``."""
@@ -65,15 +70,15 @@ class About:
         allowance = self._gateway.keys.find(request.headers.get("authorization"))
         request.scope[EXCHANGE].key = allowance.name
 
-    def _model(self, name: str) -> dict[str, Any]:
+    def _model(self, name: str) -> ModelReply:
         service = self._gateway.service
-        return {
-            "id": name,
-            "object": "model",
-            "created": service.started,
-            "owned_by": "relaygen",
-            "relaygen": {"policy": service.policy_of(name), "means": service.meaning_of(name)},
-        }
+        return ModelReply(
+            id=name,
+            object="model",
+            created=service.started,
+            owned_by="relaygen",
+            relaygen=ModelMeaning(policy=service.policy_of(name), means=service.meaning_of(name)),
+        )
 
 
 async def failed(request: Request, error: Exception) -> Response:
@@ -102,7 +107,9 @@ def _unrouted(request: Request, error: HTTPException) -> HttpError:
     )
 
 
-def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _json(
+    value: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
     return Response(
         msgspec.json.encode(value), status, headers=headers, media_type="application/json"
     )

@@ -1,4 +1,4 @@
-"""The description of the gateway at ``/openapi.json``, made from the types that decode requests."""
+"""The description of the gateway at ``/openapi.json``, made from the types that it speaks."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from typing import Any
 import msgspec
 
 import relaygen
+from relaygen.gateway.wire import about_replies, replies
 from relaygen.gateway.wire.chat_request import ChatRequest
 from relaygen.gateway.wire.completion_request import CompletionRequest
-from relaygen.gateway.wire.replies import ChatReply, CompletionReply
 
-_ABOUT = {
-    "/v1/models": "The names that a request may ask for.",
-    "/health/live": "Whether the process answers.",
-    "/health/ready": "Whether a request would be served; 503 while draining.",
-    "/metrics": "Counters and histograms in Prometheus's format.",
-    "/version": "The version of RelayGen.",
-    "/openapi.json": "This description.",
+_JSON = "application/json"
+_REFUSED = {
+    400: "The request cannot be honoured; says which field, and why.",
+    401: "There is no API key, or it is wrong.",
+    404: "There is no such model.",
+    413: "The body is too large.",
+    429: "A limit is reached; the header Retry-After says when to come back.",
+    500: "Something went wrong inside the gateway.",
+    502: "A model server failed.",
+    503: "The gateway is shutting down, or no model server can be reached.",
 }
+"""Statuses of generating, each with an Error."""
 _ERROR = {
     "type": "object",
     "required": ["error"],
@@ -36,7 +40,6 @@ _ERROR = {
         }
     },
 }
-
 _EVENT = {
     "type": "object",
     "description": "With stream: true, server-sent events; this is one of them.",
@@ -49,31 +52,21 @@ _EVENT = {
         }
     },
 }
+_TOKEN_ID = {"pattern": "^-?(0|[1-9][0-9]*)$"}
+_MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
 
 
 @cache
 def openapi() -> bytes:
     """The document, as JSON; made when it is first asked for."""
-    kinds = (ChatRequest, ChatReply, CompletionRequest, CompletionReply)
-    references, schemas = msgspec.json.schema_components(
-        kinds, ref_template="#/components/schemas/{name}"
+    kinds = (
+        *(ChatRequest, replies.ChatReply, CompletionRequest, replies.CompletionReply),
+        *(about_replies.ModelList, about_replies.ModelReply),
+        *(about_replies.HealthReply, about_replies.VersionReply),
     )
-    chat, chat_reply, completion, completion_reply = references
-    paths: dict[str, Any] = {path: {"get": _operation(text)} for path, text in _ABOUT.items()}
-    paths["/v1/models/{model}"] = {
-        "get": _operation("One of them.")
-        | {
-            "parameters": [
-                {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
-            ]
-        }
-    }
-    paths["/v1/chat/completions"] = {
-        "post": _operation("Answers a chat, streamed or whole.", chat, chat_reply)
-    }
-    paths["/v1/completions"] = {
-        "post": _operation("Continues raw prompts.", completion, completion_reply)
-    }
+    _, schemas = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    for name in ("ChatRequest", "CompletionRequest"):  # JSON's keys are text
+        schemas[name]["properties"]["logit_bias"]["anyOf"][0]["propertyNames"] = _TOKEN_ID
     document = {
         "openapi": "3.1.0",
         "info": {
@@ -81,7 +74,7 @@ def openapi() -> bytes:
             "version": relaygen.__version__,
             "description": "One generation on two models, under OpenAI's API.",
         },
-        "paths": paths,
+        "paths": _paths(),
         "components": {
             "schemas": {**schemas, "Error": _ERROR},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
@@ -90,22 +83,64 @@ def openapi() -> bytes:
     return msgspec.json.encode(document)
 
 
-def _operation(
-    summary: str, request: dict[str, Any] | None = None, reply: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    responses: dict[str, Any] = {
-        "default": _content("An error.", {"$ref": "#/components/schemas/Error"})
+def _paths() -> dict[str, Any]:
+    health = _content("Why not.", _ref("HealthReply"))
+    return {
+        "/v1/chat/completions": _post("Answers a chat, streamed or whole.", "Chat"),
+        "/v1/completions": _post("Continues raw prompts.", "Completion"),
+        "/v1/models": _get(
+            "The names that a request may ask for.", _ref("ModelList"), *_keyed(401)
+        ),
+        "/v1/models/{model}": _get(
+            "One of them.", _ref("ModelReply"), *_keyed(401, 404), parameters=[_MODEL]
+        ),
+        "/health/live": _get("Whether the process answers.", _ref("HealthReply")),
+        "/health/ready": _get(
+            "Whether a request would be served.", _ref("HealthReply"), {"503": health}
+        ),
+        "/metrics": _get(
+            "Counters and histograms in Prometheus's format.",
+            {"type": "string"},
+            kind="text/plain",
+        ),
+        "/version": _get("The version of RelayGen.", _ref("VersionReply")),
+        "/openapi.json": _get("This description.", {"type": "object"}),
     }
-    responses["200"] = _content("The answer.", reply) if reply else {"description": "The answer."}
-    if reply:
-        responses["200"]["content"]["text/event-stream"] = {"schema": _EVENT}
-    operation: dict[str, Any] = {"summary": summary, "responses": responses}
-    if request:
-        operation["requestBody"] = {"required": True} | _content("", request)
-        del operation["requestBody"]["description"]
-        operation["security"] = [{"key": []}, {}]
-    return operation
 
 
-def _content(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+def _get(
+    summary: str,
+    reply: dict[str, Any],
+    failures: dict[str, Any] | None = None,
+    more: dict[str, Any] | None = None,
+    *,
+    kind: str = _JSON,
+    **fields: Any,
+) -> dict[str, Any]:
+    """A path that generates nothing."""
+    responses = {"200": _content("The answer.", reply, kind), **(failures or {})}
+    return {"get": {"summary": summary, "responses": responses, **(more or {}), **fields}}
+
+
+def _post(summary: str, name: str) -> dict[str, Any]:
+    """A path that generates."""
+    answer = _content("The answer.", _ref(f"{name}Reply"))
+    answer["content"]["text/event-stream"] = {"schema": _EVENT}
+    failures, security = _keyed(*_REFUSED)
+    body = {"required": True, "content": {_JSON: {"schema": _ref(f"{name}Request")}}}
+    responses = {"200": answer, **failures}
+    return {"post": {"summary": summary, "requestBody": body, "responses": responses, **security}}
+
+
+def _keyed(*statuses: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a path that asks for a key may refuse, and that it asks for one where there are any."""
+    failures = {str(status): _content(_REFUSED[status], _ref("Error")) for status in statuses}
+    return failures, {"security": [{"key": []}, {}]}
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _content(description: str, schema: dict[str, Any], kind: str = _JSON) -> dict[str, Any]:
+    return {"description": description, "content": {kind: {"schema": schema}}}

@@ -17,6 +17,7 @@ _Info = TypeVar("_Info")
 _PLACE = re.compile(r" - at (?:`key` in )?`\$(?P<path>.*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`")
+_NO_INTEGER = re.compile(r"Expected `int\b.*`, got `float`")
 
 NOT_SUPPORTED = {
     "audio": "these models write text only",
@@ -52,7 +53,7 @@ def decode(body: bytes, kind: type[_T]) -> _T:
             wrong type (says which, as in ``messages[0].role``).
     """
     try:
-        return msgspec.json.decode(body, type=kind)
+        return _decoded(body, kind)
     except msgspec.ValidationError as error:
         raise _explained(str(error), kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -63,6 +64,29 @@ def decode(body: bytes, kind: type[_T]) -> _T:
         raise HttpError(
             400, "the body is nested too deeply; flatten it", code="invalid_json"
         ) from None
+
+
+def _decoded(body: bytes, kind: type[_T]) -> _T:
+    """Numbers such as ``16.0`` are integers, as JSON has it and as OpenAI takes them."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        if not _NO_INTEGER.match(str(error)):
+            raise
+    return msgspec.convert(_whole(msgspec.json.decode(body)), kind, str_keys=True)
+
+
+def _whole(value: Any) -> Any:
+    """The value with every number that is whole as an integer."""
+    match value:
+        case float():
+            return int(value) if value.is_integer() else value
+        case list():
+            return [_whole(item) for item in value]
+        case dict():
+            return {name: _whole(item) for name, item in value.items()}
+        case _:
+            return value
 
 
 def _where(body: bytes, error: Exception) -> str:
@@ -127,12 +151,12 @@ def _type_at(path: str, kind: type[msgspec.Struct]) -> Any:
     here: Any = inspect.type_info(kind)
     for step in re.findall(r"\w+|\[", path):
         if step == "[":
-            here = _alternatives(here, inspect.ListType)[0].item_type
+            lists = _alternatives(here, inspect.ListType)
+            dicts = _alternatives(here, inspect.DictType)
+            here = lists[0].item_type if lists else dicts[0].value_type
         elif not step.isdigit():
             fields = _alternatives(here, inspect.StructType)[0].fields
             here = next(field.type for field in fields if field.encode_name == step)
-        if isinstance(here, inspect.DictType):
-            break  # its keys are the client's
     return here
 
 
