@@ -1,0 +1,1 @@
+"""From a pair of models to its switch cues: trajectories, statistics, selection, profile, report."""
