@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -98,6 +98,6 @@ class Trajectories:
         return {n: c[first[index] : first[index + 1]] for n, c in self.columns.items()}
 
 
-def columns_of(values: dict[str, Sequence[Any]]) -> dict[str, Column]:
+def columns_of(values: Mapping[str, Sequence[Any]]) -> dict[str, Column]:
     """Sequences as the columns of one trajectory."""
     return {name: np.asarray(values[name], dtype=kind) for name, kind in COLUMNS.items()}
