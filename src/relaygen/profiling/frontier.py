@@ -113,7 +113,7 @@ class _Pieces:
 def _point(analysis: Analysis, cue: int | None, saved: float, lost: float) -> Point:
     return Point(
         cue=cue,
-        utilisation=1.0 - (saved + analysis.answer_tokens) / analysis.tokens,
-        lost=lost / analysis.tokens,
-        agreement=1.0 - lost / saved if saved else 1.0,
+        utilisation=1.0 - float(saved + analysis.answer_tokens) / analysis.tokens,
+        lost=float(lost) / analysis.tokens,
+        agreement=1.0 - float(lost / saved) if saved else 1.0,
     )
