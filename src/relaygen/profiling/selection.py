@@ -81,7 +81,7 @@ def select(analysis: Analysis, rule: Rule) -> list[Verdict]:
     if rule.name is RuleName.PAPER:
         return [_by_paper(i, s) for i, s in enumerate(analysis.statistics)]
     verdicts = [_by_test(i, s, rule) for i, s in enumerate(analysis.statistics)]
-    return _without_nested(analysis, verdicts)
+    return _without_nested(analysis, verdicts, rule)
 
 
 def select_for(analysis: Analysis, rule: Rule, utilisation: float) -> list[Verdict]:
@@ -111,6 +111,23 @@ def select_for(analysis: Analysis, rule: Rule, utilisation: float) -> list[Verdi
             why = _too_few(analysis.statistics[verdict.cue], rule) or "not needed for the target"
             verdicts.append(Verdict(cue=verdict.cue, taken=False, why=why))
     return verdicts
+
+
+def beyond_chance(found: CueStatistics, rule: Rule) -> bool:
+    """Whether the tested rule would take this candidate, nested ones apart."""
+    return _by_test(0, found, rule).taken
+
+
+def forced(analysis: Analysis, rule: Rule) -> list[Verdict]:
+    """Takes what has enough data and looks better than the rest, by chance or not."""
+    verdicts = []
+    for cue, found in enumerate(analysis.statistics):
+        agreement = found.agreement
+        better = found.margin.effect > 0 and (agreement is None or agreement.effect > 0)
+        problem = _too_few(found, rule) or (None if better else "it is not better than the rest")
+        why = problem or f"by force: {_by_test(cue, found, rule).why}"
+        verdicts.append(Verdict(cue=cue, taken=problem is None, why=why))
+    return _without_nested(analysis, verdicts, rule)
 
 
 def taken(verdicts: Sequence[Verdict]) -> list[int]:
@@ -159,7 +176,7 @@ def _too_few(found: CueStatistics, rule: Rule) -> str | None:
     )
 
 
-def _without_nested(analysis: Analysis, verdicts: Sequence[Verdict]) -> list[Verdict]:
+def _without_nested(analysis: Analysis, verdicts: Sequence[Verdict], rule: Rule) -> list[Verdict]:
     """Of "So" and "So, we" one is enough: the shorter, if what only it hands over is good as well."""
     by_text = {analysis.statistics[v.cue].cue.visible: v for v in verdicts}
     passed = sorted((t for t, v in by_text.items() if v.taken), key=lambda t: (len(t), t))
@@ -167,7 +184,7 @@ def _without_nested(analysis: Analysis, verdicts: Sequence[Verdict]) -> list[Ver
     for text in passed:
         own = final[by_text[text].cue]
         longer = [by_text[t].cue for t in passed if t != text and t.startswith(text)]
-        if own.taken and longer and not _good_without(analysis, own.cue, longer):
+        if own.taken and longer and not _good_without(analysis, own.cue, longer, rule):
             why = "only the longer cues that it begins are better than the rest"
             final[own.cue] = Verdict(cue=own.cue, taken=False, why=why)
         elif own.taken:
@@ -177,15 +194,18 @@ def _without_nested(analysis: Analysis, verdicts: Sequence[Verdict]) -> list[Ver
     return [final[verdict.cue] for verdict in verdicts]
 
 
-def _good_without(analysis: Analysis, cue: int, longer: Sequence[int]) -> bool:
-    """Whether the segments of a cue that no longer one opens are above the rest too."""
+def _good_without(analysis: Analysis, cue: int, longer: Sequence[int], rule: Rule) -> bool:
+    """Whether the segments of a cue that no longer one opens are above the rest too.
+
+    Too few of them say nothing against it.
+    """
     design, found = analysis.design, analysis.design.occurrences
     statistics = analysis.statistics[cue]
     elsewhere = found.sentence[np.isin(found.cue, longer)]
     own = found.only((found.cue == cue) & ~np.isin(found.sentence, elsewhere))
     base = design.base[own.text]
     size = float((own.stop - own.start).sum())
-    if size == 0.0:
+    if len(own.cue) < rule.min_count:
         return True
 
     def mean(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:

@@ -92,6 +92,14 @@ class Trajectories:
         """Whether the small model has scored every token."""
         return bool(self.tokens) and bool((self.columns["agrees"] != UNKNOWN).all())
 
+    def only(self, wanted: Sequence[bool]) -> Trajectories:
+        """Some of them; `wanted` has one entry a trajectory."""
+        tokens = np.repeat(np.asarray(wanted, dtype=bool), [r.tokens for r in self.records])
+        return Trajectories(
+            records=tuple(r for r, kept in zip(self.records, wanted, strict=True) if kept),
+            columns={name: column[tokens] for name, column in self.columns.items()},
+        )
+
     def of(self, index: int) -> dict[str, Column]:
         """The columns of one trajectory."""
         first = self.first
