@@ -67,6 +67,6 @@ def _spelling(option: Any) -> str:
 
 def _text(option: Any) -> str:
     default = option.default
-    if option.is_flag or default in (None, [], ()):
+    if option.is_flag or default in (None, "", [], ()):
         return str(option.help)
     return f"{option.help} [default: {getattr(default, 'value', default)}]"

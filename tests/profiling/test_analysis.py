@@ -153,6 +153,23 @@ def test_of_nested_cues_the_shorter_is_taken_only_where_all_of_it_is_good() -> N
     assert build(plain_is_good=False) == {"So,"}
 
 
+def test_where_a_comma_nearly_always_follows_the_cue_has_it() -> None:
+    rng = np.random.default_rng(1)
+    kinds = [" So, we add {} to {} now.", " It is {} or {} then."]
+    texts = [
+        (f"q{i}", [kinds[rng.integers(2)].format(*rng.integers(9, size=2)) for _ in range(20)])
+        for i in range(30)
+    ]
+    texts[0][1].append(" So I see.")
+    trajectories, words = made(
+        texts,
+        lambda s, p, r: r.uniform(0.8, 1) if s.strip().startswith("So") else r.uniform(0.4, 1),
+    )
+    analysis = analyse(trajectories, words)
+    assert "So" in names(analysis, list(range(len(analysis.statistics))))
+    assert names(analysis, taken(select(analysis, Rule()))) == {"So,"}
+
+
 def test_thresholds_are_heeded() -> None:
     analysis = world()
     for rule in (Rule(min_effect=0.5), Rule(min_agreement=0.999), Rule(min_count=10_000)):

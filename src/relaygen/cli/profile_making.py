@@ -106,6 +106,7 @@ def make_profile(
         small_model=pair.small.name,
         fingerprint=pair.match.fingerprint,
         provenance=provenance,
+        notes=output.notes,
     )
     write_whole(output.output, profile.to_json())
     made = profile.provenance

@@ -138,6 +138,7 @@ class OutputOptions:
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of the profile; by default the file's.")
     ] = None
+    notes: Annotated[str, typer.Option(metavar="TEXT", help="For the readers of the profile.")] = ""
     trajectories: Annotated[
         Path | None,
         typer.Option(

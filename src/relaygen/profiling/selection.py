@@ -12,6 +12,8 @@ from relaygen.errors import InvalidRequestError
 from relaygen.profiling.analysis import Analysis, CueStatistics
 from relaygen.profiling.frontier import chosen_for, frontier
 
+_NEARLY_ALL = 0.9
+
 PAPER_MIN_COUNT = 5
 """Source: the default of the paper's report script."""
 
@@ -177,10 +179,22 @@ def _too_few(found: CueStatistics, rule: Rule) -> str | None:
 
 
 def _without_nested(analysis: Analysis, verdicts: Sequence[Verdict], rule: Rule) -> list[Verdict]:
-    """Of "So" and "So, we" one is enough: the shorter, if what only it hands over is good as well."""
+    """Of "So" and "So, we" one is enough: the shorter, if what only it hands over is good as well.
+
+    Where a comma nearly always follows, the cue with the comma is the exact one, and stands for both.
+    """
     by_text = {analysis.statistics[v.cue].cue.visible: v for v in verdicts}
     passed = sorted((t for t, v in by_text.items() if v.taken), key=lambda t: (len(t), t))
     final = {verdict.cue: verdict for verdict in verdicts}
+    for text in passed:
+        exact = by_text.get(f"{text},")
+        if (
+            exact is not None
+            and exact.taken
+            and _nearly_all(analysis, exact.cue, by_text[text].cue)
+        ):
+            why = f"{text + ','!r} is nearly all of it, and more exact"
+            final[by_text[text].cue] = Verdict(cue=by_text[text].cue, taken=False, why=why)
     for text in passed:
         own = final[by_text[text].cue]
         longer = [by_text[t].cue for t in passed if t != text and t.startswith(text)]
@@ -192,6 +206,11 @@ def _without_nested(analysis: Analysis, verdicts: Sequence[Verdict], rule: Rule)
                 why = f"{text!r} hands over there already"
                 final[cue] = Verdict(cue=cue, taken=False, why=why)
     return [final[verdict.cue] for verdict in verdicts]
+
+
+def _nearly_all(analysis: Analysis, longer: int, shorter: int) -> bool:
+    counts = (analysis.statistics[longer].count, analysis.statistics[shorter].count)
+    return counts[0] >= _NEARLY_ALL * counts[1]
 
 
 def _good_without(analysis: Analysis, cue: int, longer: Sequence[int], rule: Rule) -> bool:
