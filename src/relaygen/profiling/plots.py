@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -72,7 +73,7 @@ def margin_along(analysis: Analysis, taken: Sequence[int]) -> Figure:
         text = _label(analysis, int(found.cue[i]))
         axes.text(start, 1.03, text, rotation=60, fontsize=6.5, color="#874000")
     axes.set(xlabel="token of the reasoning", ylabel="margin", ylim=(-0.02, 1.02), xlim=(0, size))
-    axes.set_title("Margin along one trajectory", pad=34)
+    axes.set_title("Margin along one trajectory", pad=46)
     figure.legend(loc="outside lower center", ncols=3, fontsize=7, frameon=False)
     return figure
 
@@ -155,7 +156,8 @@ def frontier_plot(analysis: Analysis, points: Sequence[Point], sets: dict[str, P
             markeredgecolor="#1e2126",
             label=label,
         )
-    for point in points[1:6]:
+    steps = [(a.utilisation - b.utilisation, b) for a, b in pairwise(points)]
+    for _, point in sorted(steps, key=lambda step: -step[0])[:6]:
         if point.cue is not None:
             axes.annotate(
                 _label(analysis, point.cue),

@@ -20,12 +20,25 @@ from relaygen.profiling.analysis import Analysis, CueStatistics
 from relaygen.profiling.candidates import count_openers
 from relaygen.profiling.frontier import frontier, of_set
 from relaygen.profiling.selection import Verdict, taken
+from relaygen.profiling.sentences import Sentences
+from relaygen.profiling.trajectories import Ints
 from relaygen.views.printable import one_line
 
 _HEAD: Final = (
     "cue", "taken", "segments", "questions", "share", "tokens each", "margin", "rest", "effect",
     "95 % interval", "q", "agreement", "rest", "whole segments", "why",
 )  # fmt: skip
+
+
+_NAMED: Final = 16
+"""Cues that are named in the summary."""
+
+_EXPLAINED: Final = """
+<p>A cue is worth taking where the tokens after it are surer than the rest of the same trajectories (margin: probability of
+the likeliest token minus that of the next), and where the small model's likeliest token is more often the one that was
+written (agreement). The rest are the tokens of other sentences from the same place on. Intervals and q-values take
+questions as the unit. Utilisation counts the answer as the small model's, and leaves out the relay's rule against
+loops.</p>"""
 
 
 def write_report(
@@ -88,6 +101,30 @@ def report_page(
     title: str,
 ) -> str:
     """The page."""
+    parts = {
+        "In short": _summary(analysis, chosen) + _EXPLAINED,
+        "Pictures": "\n".join(_picture(name, data) for name, data in pictures.items()),
+        "Taken": _table(_HEAD, _rows(analysis, chosen[main], wanted=True)),
+        "Not taken, and why": _table(_HEAD, _rows(analysis, chosen[main], wanted=False)),
+        "How sentences open": _openers(analysis.design.sentences, analysis.design.question_of),
+    }
+    return _page(f"Switch cues of {title}", parts)
+
+
+def openers_page(texts: Mapping[str, tuple[Sentences, Ints]], *, title: str) -> str:
+    """A page of how sentences open, without any scores.
+
+    Args:
+        texts: by the name of a model: its sentences, and the question of each text.
+        title: for the reader.
+    """
+    parts = {
+        name: _openers(sentences, question_of) for name, (sentences, question_of) in texts.items()
+    }
+    return _page(title, parts)
+
+
+def _page(title: str, parts: Mapping[str, str]) -> str:
     style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     template = Template(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -95,11 +132,7 @@ def report_page(
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:",
         style=style,
         title=_shown(title),
-        summary=_summary(analysis, chosen),
-        pictures="\n".join(_picture(name, data) for name, data in pictures.items()),
-        taken=_table(_HEAD, _rows(analysis, chosen[main], wanted=True)),
-        rejected=_table(_HEAD, _rows(analysis, chosen[main], wanted=False)),
-        openers=_openers(analysis),
+        body="\n".join(f"<h2>{_shown(name)}</h2>\n{part}" for name, part in parts.items()),
     )
 
 
@@ -108,7 +141,10 @@ def _summary(analysis: Analysis, chosen: Mapping[str, Sequence[Verdict]]) -> str
     rows = []
     for rule, verdicts in chosen.items():
         place = of_set(analysis, taken(verdicts))
-        cues = ", ".join(analysis.statistics[n].cue.text for n in taken(verdicts)) or "none"
+        numbers = sorted(taken(verdicts), key=lambda n: -analysis.statistics[n].tokens)
+        cues = "  ".join(f"\u201c{analysis.statistics[n].cue.text}\u201d" for n in numbers[:_NAMED])
+        if len(numbers) > _NAMED:
+            cues += f" and {len(numbers) - _NAMED} more"
         rows.append(
             (
                 rule,
@@ -116,7 +152,7 @@ def _summary(analysis: Analysis, chosen: Mapping[str, Sequence[Verdict]]) -> str
                 f"{place.utilisation:.1%}",
                 f"{place.agreement:.2%}",
                 f"{1 - place.lost:.2%}",
-                cues,
+                cues or "none",
             )
         )
     head = ("rule", "cues", "utilisation", "of what is handed over stays", "of all stays", "which")
@@ -156,10 +192,9 @@ def _row(found: CueStatistics, verdict: Verdict) -> tuple[str, ...]:
     )
 
 
-def _openers(analysis: Analysis) -> str:
+def _openers(sentences: Sentences, question_of: Ints) -> str:
     """The openers that are frequent, candidates or not."""
-    sentences = analysis.design.sentences
-    counts = count_openers(sentences, analysis.design.question_of)
+    counts = count_openers(sentences, question_of)
     total = max(1, len(sentences.text))
     rows = [
         (text, f"{count:,}", f"{questions:,}", f"{count / total:.1%}")
