@@ -220,3 +220,11 @@ def test_a_target_takes_a_beginning_of_the_frontier() -> None:
 def test_q_values_are_benjamini_and_hochbergs() -> None:
     found = q_values(np.array([0.01, 0.04, 0.03, 0.5]))
     assert found.tolist() == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])
+
+
+def test_where_all_tokens_are_alike_nothing_is_found() -> None:
+    rng = np.random.default_rng(2)
+    trajectories, words = made([(f"q{i}", story(rng)) for i in range(12)], lambda s, p, r: 0.7)
+    analysis = analyse(trajectories, words)
+    assert min(s.margin.p for s in analysis.statistics) >= 0.5
+    assert taken(select(analysis, Rule())) == []

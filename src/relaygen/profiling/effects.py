@@ -26,6 +26,7 @@ REPLICATES: Final = 2000
 _DEEPEST: Final = 16
 """Places in a sentence are told apart up to here."""
 _CHUNK: Final = 250
+_ROUNDING: Final = 1e-7
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -228,6 +229,9 @@ def _p_values(effect: Floats, error: Floats, clusters: Ints) -> Floats:
         raise MissingExtraError(
             "profiling needs scipy: pip install 'relaygen[profile]'"
         ) from error_
-    score = np.where(error > 0, effect / np.where(error > 0, error, 1.0), np.sign(effect) * np.inf)
+    # Where all tokens are alike, rounding is all that there is.
+    spread = error > _ROUNDING
+    alike = np.where(effect > _ROUNDING, np.inf, 0.0)
+    score = np.where(spread, effect / np.where(spread, error, 1.0), alike)
     p: Floats = stdtr(np.maximum(clusters - 1, 1), -score)
     return np.where((clusters < 2) | np.isnan(effect), 1.0, p)
