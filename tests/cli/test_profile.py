@@ -38,7 +38,7 @@ def pair(recite: Recite, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], No
         kinds = [EASY.format("So", 3, 7), HARD.format("Wait", 2, 9)]
         recite(" ".join(kinds * 4) + "\n</think>\n\nDone.")
         if with_effect:
-            monkeypatch.setattr("relaygen.profiling.collect.columns_of", surer_after_so)
+            monkeypatch.setattr("relaygen.profiling.collecting.columns_of", surer_after_so)
 
     return choose
 

@@ -61,11 +61,11 @@ def test_no_cue_makes_no_profile() -> None:
 def test_too_few_questions_are_told_with_how_many_more() -> None:
     few = world(questions=6)
     told = shortages(few, select(few, Rule()), Rule())
-    assert "6 questions are few for the statistics: take 14 more" in told[0]
+    assert "6 questions are few: error rates hold from about 100 on; take 94 more" in told[0]
     rule = Rule(min_count=1000)
     told = shortages(few, select(few, rule), rule)
     assert any("too rare" in line and "more questions" in line for line in told)
-    enough = world(questions=60)
+    enough = world(questions=100)
     assert not any("are few" in line for line in shortages(enough, select(enough, Rule()), Rule()))
 
 

@@ -19,7 +19,7 @@ from relaygen.cli.terminal import say
 from relaygen.datasets import QuestionFile, check_apart, read_questions
 from relaygen.errors import InvalidRequestError, MissingExtraError, ProfilingError
 from relaygen.profiling.analysis import Analysis, AnalysisOptions, analyse
-from relaygen.profiling.collect import CollectOptions, Progress, collect
+from relaygen.profiling.collecting import CollectOptions, Progress, collect
 from relaygen.profiling.enough import shortages
 from relaygen.profiling.models import OpenPair, Source, open_pair
 from relaygen.profiling.profile import describe
@@ -169,7 +169,10 @@ class _Work:
                         told=told,
                     )
                 except asyncio.CancelledError:
-                    say(f"{len(store.records)} trajectories are kept; the same command goes on")
+                    say(
+                        f"kept: {len(store.records)} whole trajectories, and what was begun; the "
+                        "same command goes on"
+                    )
                     raise
             return _only(store.load(), {q.id for q in questions}, data.samples), pair, sampling
 

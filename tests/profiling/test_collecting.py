@@ -17,7 +17,7 @@ from relaygen.demo_models.grading import is_right
 from relaygen.engines.base import EngineOutput, GenerateRequest
 from relaygen.engines.simulated import RandomModel, SimulatedEngine
 from relaygen.errors import EngineError
-from relaygen.profiling.collect import CollectOptions, Progress, collect
+from relaygen.profiling.collecting import CollectOptions, Progress, collect
 from relaygen.profiling.stages import reasoning_span
 from relaygen.profiling.store import TrajectoryStore
 from relaygen.profiling.trajectories import Trajectories
