@@ -129,6 +129,7 @@ def test_bad_input_is_one_line(profile: Profile, arguments: tuple[str, ...], say
     assert ran.code == 2
     assert says in ran.err
     assert "Traceback" not in ran.err
+    assert "trajectories" not in ran.err  # it is refused before anything is written
 
 
 def test_questions_are_needed_and_kept_apart_from_evaluation(

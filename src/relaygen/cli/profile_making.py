@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, replace
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from relaygen import __version__, demo_models, profiles
+from relaygen import __version__
 from relaygen.cli.files import check_writable, write_whole
+from relaygen.cli.profile_inputs import check_extra, given_cues, questions_of, sources_of
 from relaygen.cli.profile_options import DataOptions, ModelOptions, OutputOptions, RuleOptions
+from relaygen.cli.profile_progress import progress_shown
 from relaygen.cli.profile_tables import verdict_lines
 from relaygen.cli.terminal import say
-from relaygen.datasets import QuestionFile, check_apart, read_questions
-from relaygen.errors import InvalidRequestError, MissingExtraError, ProfilingError
+from relaygen.datasets import QuestionFile
+from relaygen.errors import ProfilingError
 from relaygen.profiling.analysis import Analysis, AnalysisOptions, analyse
-from relaygen.profiling.collecting import CollectOptions, Progress, collect
+from relaygen.profiling.collecting import CollectOptions, collect
 from relaygen.profiling.enough import shortages
 from relaygen.profiling.models import OpenPair, Source, open_pair
 from relaygen.profiling.profile import describe
@@ -29,6 +28,7 @@ from relaygen.profiling.selection import (
     RuleName,
     Verdict,
     beyond_chance,
+    check_target,
     forced,
     select,
     select_for,
@@ -36,12 +36,11 @@ from relaygen.profiling.selection import (
 )
 from relaygen.profiling.store import TrajectoryStore
 from relaygen.profiling.trajectories import Trajectories
-from relaygen.relay.cues import SwitchCue
 from relaygen.relay.provenance import Provenance
 from relaygen.types import Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 
 def make_profile(
@@ -52,11 +51,13 @@ def make_profile(
     Raises:
         RelayGenError: something is wrong with what was given, or too little came of it.
     """
-    _check_extra(report=not output.no_report)
+    check_extra(report=not output.no_report)
     check_writable(output.output)
-    sources = _sources(models)
+    if rule.target_utilisation is not None:
+        check_target(rule.target_utilisation)
+    sources = sources_of(models)
     embedded = models.large is None
-    questions = _questions(data, embedded=embedded)
+    questions = questions_of(data, embedded=embedded)
     wanted = Rule(
         name=RuleName(rule.rule),
         fdr=rule.fdr,
@@ -66,7 +67,7 @@ def make_profile(
         min_agreement=rule.min_agreement,
     )
     options = AnalysisOptions(
-        given=_given(rule),
+        given=given_cues(rule),
         discover=not rule.no_discovery,
         min_count=rule.min_count,
         min_questions=rule.min_questions,
@@ -157,7 +158,7 @@ class _Work:
                 sampling=sampling,
                 score_written=data.margins == "scored",
             )
-            with _bar(quiet=self._output.quiet) as told:
+            with progress_shown(quiet=self._output.quiet) as told:
                 try:
                     await collect(
                         pair.large.engine,
@@ -210,68 +211,6 @@ class _Work:
         }
 
 
-def _check_extra(*, report: bool) -> None:
-    for package in ("scipy", *(("matplotlib",) if report else ())):
-        if find_spec(package) is None:
-            raise MissingExtraError(
-                f"profiling needs {package}: pip install 'relaygen[profile]'"
-                + (" (or leave the report out: --no-report)" if package == "matplotlib" else "")
-            )
-
-
-def _sources(models: ModelOptions) -> tuple[Source, Source]:
-    if (models.large is None) != (models.small is None):
-        missing = "small" if models.small is None else "large"
-        raise InvalidRequestError(
-            f"--{missing} is missing: a profile is of two models; give both, or none for the "
-            "embedded pair",
-            param=missing,
-        )
-    places = [models.large, models.small]
-    names = [models.large_name, models.small_name]
-    if models.large is None:
-        places = [str(demo_models.gguf("large")), str(demo_models.gguf("small"))]
-        names = [names[0] or "relaygen-demo-large", names[1] or "relaygen-demo-small"]
-    large, small = (
-        Source(
-            place=str(place),
-            name=name,
-            tokenizer=models.tokenizer,
-            context_tokens=models.context_tokens,
-            threads=models.threads,
-            gpu_layers=models.gpu_layers,
-        )
-        for place, name in zip(places, names, strict=True)
-    )
-    return large, small
-
-
-def _questions(data: DataOptions, *, embedded: bool) -> QuestionFile:
-    if data.margins not in ("scored", "written"):
-        raise InvalidRequestError(
-            f"--margins is {data.margins!r:.40}; it must be 'scored' or 'written'", param="margins"
-        )
-    if data.questions is None and not embedded:
-        raise InvalidRequestError(
-            "--questions is missing: give a file with calibration questions, one JSON object a line",
-            param="questions",
-        )
-    found = read_questions(data.questions or demo_models.calibration())
-    for file in data.evaluation:
-        check_apart(found.questions, read_questions(file).questions, str(file))
-    return found
-
-
-def _given(rule: RuleOptions) -> tuple[SwitchCue, ...]:
-    cues = list(profiles.load(rule.cues).cues) if rule.cues else []
-    cues += [SwitchCue(text=text) for text in rule.cue]
-    if rule.no_discovery and not cues:
-        raise InvalidRequestError(
-            "--no-discovery leaves no candidates: give some with --cues or --cue", param="cue"
-        )
-    return tuple({cue.text: cue for cue in reversed(cues)}.values())[::-1]
-
-
 def _only(found: Trajectories, questions: set[str], samples: int) -> Trajectories:
     """Without those of an earlier, larger run."""
     wanted = [r.question in questions and r.sample < samples for r in found.records]
@@ -305,64 +244,3 @@ def _guarded(
         )
     say(f"warning: {told}; the profile is written because of --force")
     return chosen if numbers else forced(analysis, rule)
-
-
-def _bar(*, quiet: bool) -> AbstractContextManager[Callable[[Progress], None]]:
-    if quiet:
-        return nullcontext(lambda _: None)
-    if not sys.stderr.isatty():
-        return nullcontext(_Lines())
-    return _Bar()
-
-
-class _Lines:
-    """A line at the start and at the end, for who reads a log."""
-
-    def __init__(self) -> None:
-        self._told = ""
-
-    def __call__(self, progress: Progress) -> None:
-        at_an_end = progress.done == progress.total or not self._told
-        line = f"{progress.done} of {progress.total} trajectories"
-        if at_an_end and line != self._told:
-            self._told = line
-            say(line)
-
-
-class _Bar:
-    """A bar with an estimate of the time that is left."""
-
-    def __enter__(self) -> Callable[[Progress], None]:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import (
-            Progress as Bar,
-        )
-
-        self._bar = Bar(
-            TextColumn("trajectories"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[tokens]:,} tokens"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
-        self._task = self._bar.add_task("", total=None, tokens=0)
-        self._bar.start()
-        return self._show
-
-    def _show(self, progress: Progress) -> None:
-        self._bar.update(
-            self._task, completed=progress.done, total=progress.total, tokens=progress.tokens
-        )
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()

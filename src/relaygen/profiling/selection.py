@@ -95,11 +95,7 @@ def select_for(analysis: Analysis, rule: Rule, utilisation: float) -> list[Verdi
     Raises:
         InvalidRequestError: the utilisation is no share.
     """
-    if not 0.0 < utilisation <= 1.0:
-        raise InvalidRequestError(
-            f"the target utilisation is {utilisation}; it must be above 0, and at most 1",
-            param="target_utilisation",
-        )
+    check_target(utilisation)
     tested = [_by_test(i, s, rule) for i, s in enumerate(analysis.statistics)]
     enough = [i for i, s in enumerate(analysis.statistics) if not _too_few(s, rule)]
     taken = chosen_for(frontier(analysis, enough), utilisation)
@@ -113,6 +109,19 @@ def select_for(analysis: Analysis, rule: Rule, utilisation: float) -> list[Verdi
             why = _too_few(analysis.statistics[verdict.cue], rule) or "not needed for the target"
             verdicts.append(Verdict(cue=verdict.cue, taken=False, why=why))
     return verdicts
+
+
+def check_target(utilisation: float) -> None:
+    """Refuses a target that no set of cues can have.
+
+    Raises:
+        InvalidRequestError: it is no share.
+    """
+    if not 0.0 < utilisation <= 1.0:
+        raise InvalidRequestError(
+            f"the target utilisation is {utilisation}; it must be above 0, and at most 1",
+            param="target_utilisation",
+        )
 
 
 def beyond_chance(found: CueStatistics, rule: Rule) -> bool:
