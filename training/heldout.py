@@ -11,7 +11,7 @@ from functools import cache
 from training.stories import Problem, draw_split, text_key
 
 HELDOUT_SEED = 20260
-TEST_COUNT, UNSEEN_COUNT = 500, 100
+TEST_COUNT, UNSEEN_COUNT, CALIBRATION_COUNT = 500, 100, 400
 
 
 @cache
@@ -24,6 +24,12 @@ def plain_problems() -> tuple[Problem, ...]:
 def unseen_problems() -> tuple[Problem, ...]:
     """100 held-out problems with names and things that training never sees."""
     return tuple(draw_split(HELDOUT_SEED, "unseen", UNSEEN_COUNT, unseen=True))
+
+
+@cache
+def calibration_problems() -> tuple[Problem, ...]:
+    """400 problems to profile the pair with; none is held out, some may have been trained on."""
+    return tuple(draw_split(HELDOUT_SEED, "calibration", CALIBRATION_COUNT, avoid=heldout_keys()))
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training.export import DEMO_MODELS
-from training.heldout import plain_problems, unseen_problems
+from training.heldout import calibration_problems, plain_problems, unseen_problems
 from training.stories import Problem
 from training.traces import AMBIGUOUS, DECOYS, TRUE_CUES
 
@@ -20,10 +20,11 @@ def _write(path: Path, problems: Sequence[Problem]) -> None:
 
 
 def main() -> None:
-    """Writes `problems.jsonl`, `problems_unseen.jsonl` and `cues.json`."""
+    """Writes the problems (`problems*.jsonl`, `calibration.jsonl`) and `cues.json`."""
     DEMO_MODELS.mkdir(parents=True, exist_ok=True)
     _write(DEMO_MODELS / "problems.jsonl", plain_problems())
     _write(DEMO_MODELS / "problems_unseen.jsonl", unseen_problems())
+    _write(DEMO_MODELS / "calibration.jsonl", calibration_problems())
     cues = {"cues": TRUE_CUES, "ambiguous": AMBIGUOUS, "decoys": DECOYS}
     (DEMO_MODELS / "cues.json").write_text(json.dumps(cues, indent=2) + "\n", encoding="utf-8")
 

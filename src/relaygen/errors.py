@@ -51,6 +51,14 @@ class CueProfileError(RelayGenError):
     """A cue profile is unknown, damaged, or belongs to another tokenizer."""
 
 
+class DatasetError(RelayGenError):
+    """A question file cannot be read, or must not be used with another one; names file and line."""
+
+
+class ProfilingError(RelayGenError):
+    """A pair cannot be profiled from what there is: too little data, or data of something else."""
+
+
 class EngineError(RelayGenError):
     """An engine failed while it worked.
 

@@ -115,12 +115,14 @@ class TokenScore:
         margin: p(top-1) - p(top-2) at its position, in 0..1.
         entropy: of the whole distribution in nats; None where the engine sees only the top few.
         top: (token id, logprob) of the most likely tokens, best first; empty if not asked for.
+        likeliest: whether no token was more likely; None where that is not known.
     """
 
     logprob: float
     margin: float
     entropy: float | None = None
     top: tuple[tuple[int, float], ...] = ()
+    likeliest: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

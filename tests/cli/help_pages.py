@@ -31,6 +31,8 @@ def _names(group: Any) -> list[str]:
     found = []
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
+            if command.invoke_without_command and command.callback:
+                found.append(name)  # a command that has others below it
             found += [f"{name} {inner}" for inner in _names(command)]
         else:
             found.append(name)
@@ -65,6 +67,6 @@ def _spelling(option: Any) -> str:
 
 def _text(option: Any) -> str:
     default = option.default
-    if option.is_flag or default in (None, [], ()):
+    if option.is_flag or default in (None, "", [], ()):
         return str(option.help)
     return f"{option.help} [default: {getattr(default, 'value', default)}]"

@@ -27,6 +27,7 @@ async def test_scores_are_of_the_unscaled_distribution(case: Case, temperature: 
         assert score.logprob <= 0.0
         assert 0.0 <= score.margin <= 1.0
         assert score.top == ()
+        assert score.likeliest is not None
         if engine.capabilities().exact_scores:
             assert score.entropy is not None
             assert 0.0 <= score.entropy <= math.log(engine.capabilities().vocab_size) + 1e-6
@@ -58,6 +59,8 @@ async def test_penalties_and_bias_leave_scores_alone(case: Case) -> None:
     assert biased is not None
     assert biased[0].margin == pytest.approx(plain[0].margin, abs=case.tolerance)
     assert biased[0].logprob < plain[0].logprob
+    assert plain[0].likeliest
+    assert biased[0].likeliest is False
 
 
 @pytest.mark.needs("top_logprobs")

@@ -3,6 +3,7 @@
 import pytest
 
 from relaygen import demo_models
+from relaygen.datasets import Question, check_apart, read_questions
 from relaygen.demo_models.grading import boxed, is_right
 from relaygen.profiles import load
 from relaygen.tokens import Fingerprint, Tokenizer, compare
@@ -50,3 +51,22 @@ def test_both_models_have_one_tokenizer_in_both_formats() -> None:
 
 def test_the_profile_lists_the_true_cues() -> None:
     assert {cue.text for cue in load("demo").cues} == set(demo_models.cues())
+
+
+def test_the_profile_was_measured_on_the_calibration_questions() -> None:
+    profile = load("demo")
+    questions = read_questions(demo_models.calibration())
+    assert profile.provenance is not None
+    assert profile.provenance.data_sha256 == questions.sha256
+    assert profile.provenance.questions == len(questions.questions) == 400
+    assert set(profile.statistics) == set(profile.why) == set(demo_models.cues())
+    known = Fingerprint.of(Tokenizer.load(demo_models.gguf("large"))).hexdigest
+    assert profile.tokenizer_fingerprint == known
+
+
+def test_no_calibration_question_is_held_out() -> None:
+    held_out = [
+        Question(id=p.id, question=p.question)
+        for p in (*demo_models.problems(), *demo_models.problems(unseen=True))
+    ]
+    check_apart(read_questions(demo_models.calibration()).questions, held_out, "held-out")

@@ -11,6 +11,7 @@ from relaygen import profiles
 from relaygen.errors import CueProfileError
 from relaygen.relay.cues import CuePosition, SwitchCue
 from relaygen.relay.profile import CueProfile
+from relaygen.relay.provenance import Provenance
 
 VALID: dict[str, Any] = {
     "schema_version": 1,
@@ -20,6 +21,21 @@ VALID: dict[str, Any] = {
     "source": "made up",
     "cues": [{"text": "So,"}, {"text": "now", "position": "anywhere", "confirm_tokens": 1}],
 }
+
+
+PROVENANCE = Provenance(
+    tool_version="0.1.0",
+    data="train.jsonl",
+    data_sha256="ab",
+    questions=3,
+    trajectories=6,
+    tokens=1000,
+    seed=1,
+    sampling={"temperature": 0.6, "top_k": 20},
+    rule="tested",
+    utilisation=0.5,
+    agreement=0.9,
+)
 
 
 def changed(**changes: Any) -> str:
@@ -65,6 +81,8 @@ def test_json_round_trip(
         notes=notes,
         tokenizer_fingerprint="f",
         statistics={texts[0]: figures} if figures else {},
+        why={texts[-1]: notes} if notes else {},
+        provenance=PROVENANCE if figures else None,
     )
     assert CueProfile.from_json(profile.to_json()) == profile
 
@@ -88,6 +106,8 @@ def test_json_round_trip(
         (changed(name=" "), "name"),
         (changed(name="x" * 201), "name has 201"),
         (changed(surprise=1), "surprise"),
+        (changed(provenance={"tool_version": "1"}), "provenance"),
+        (changed(cues=[{"text": "So", "why": 3}]), "why"),
         (changed(cues=[{"text": "So", "statistics": {"n": "x"}}]), r"statistics"),
     ],
 )
@@ -125,6 +145,7 @@ def test_fingerprint() -> None:
     tied.check_fingerprint("other", force=True)
     with pytest.raises(CueProfileError, match=r"'abc'.*'other'"):
         tied.check_fingerprint("other")
+    tied.untied().check_fingerprint("other")
 
 
 def test_packaged_profiles_load_under_their_own_name() -> None:

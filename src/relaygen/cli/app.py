@@ -16,6 +16,7 @@ from relaygen.cli.config import config
 from relaygen.cli.demo import demo
 from relaygen.cli.doctor import doctor
 from relaygen.cli.launch import launch
+from relaygen.cli.profile import profile
 from relaygen.cli.run import run
 from relaygen.cli.serve import serve
 from relaygen.cli.terminal import prepare_streams, say
@@ -68,6 +69,7 @@ app.command()(serve)
 app.command()(doctor)
 app.add_typer(trace, name="trace")
 app.command()(launch)
+app.add_typer(profile, name="profile")
 app.add_typer(config, name="config")
 
 

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["DemoProblem", "cues", "gguf", "hf_folder", "problems", "root"]
+__all__ = ["DemoProblem", "calibration", "cues", "gguf", "hf_folder", "problems", "root"]
 
 Role = Literal["large", "small"]
 Quantization = Literal["f16", "q8_0"]
@@ -71,6 +71,15 @@ def problems(*, unseen: bool = False) -> tuple[DemoProblem, ...]:
         )
         for entry in map(json.loads, lines)
     )
+
+
+def calibration() -> Path:
+    """A question file with 400 problems to profile the pair with; none is among the held-out ones.
+
+    Raises:
+        FileNotFoundError: If the package was installed without it.
+    """
+    return _existing(root() / "calibration.jsonl")
 
 
 def cues() -> tuple[str, ...]:

@@ -132,6 +132,7 @@ def score_tokens(
                 margin=first - second,
                 entropy=max(0.0, entropy),
                 top=_top(logprobs, top_logprobs),
+                likeliest=bool(shifted[token_id] >= 0.0),  # the largest is zero
             )
         )
     return tuple(scores)

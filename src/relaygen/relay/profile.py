@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
 
 from relaygen.errors import CueProfileError
 from relaygen.relay.cues import CuePosition, SwitchCue
+from relaygen.relay.provenance import Provenance
 
 SCHEMA_VERSION: Final = 1
 MAX_CUES: Final = 1024
@@ -26,6 +27,7 @@ class _CueJson(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, f
     position: CuePosition = CuePosition.SENTENCE
     confirm_tokens: int = 0
     statistics: dict[str, float] = msgspec.field(default_factory=dict)
+    why: str = ""
 
 
 class _ProfileJson(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -37,6 +39,7 @@ class _ProfileJson(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     cues: list[_CueJson]
     notes: str = ""
     tokenizer_fingerprint: str | None = None
+    provenance: Provenance | None = None
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -57,10 +60,13 @@ class CueProfile:
         tokenizer_fingerprint: of the tokenizer that it was profiled with; None if it is a list of
             texts that no profiling stands behind.
         statistics: by cue text, named figures of the profiler.
+        why: by cue text, why the profiler took it.
+        provenance: how it was measured; None for a list that was not.
         schema_version: of the JSON form.
 
     Raises:
-        CueProfileError: no cue, a cue twice, a text too long, statistics of no listed cue.
+        CueProfileError: no cue, a cue twice, a text too long, statistics or reasons of no listed
+            cue.
     """
 
     name: str
@@ -71,6 +77,8 @@ class CueProfile:
     notes: str = ""
     tokenizer_fingerprint: str | None = None
     statistics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    why: Mapping[str, str] = field(default_factory=dict)
+    provenance: Provenance | None = None
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -92,13 +100,18 @@ class CueProfile:
             if cue.text in seen:
                 raise CueProfileError(f"cues[{number}]: {cue.text!r} is listed twice")
             seen.add(cue.text)
-        unknown = sorted(set(self.statistics) - seen)
+        unknown = sorted((set(self.statistics) | set(self.why)) - seen)
         if unknown:
             raise CueProfileError(f"statistics of {unknown[0]!r:.80}, which is none of the cues")
+        for text, reason in self.why.items():
+            if len(reason) > _MAX_PROSE:
+                raise CueProfileError(f"why {text!r} was taken has {len(reason)} characters")
         for text, figures in self.statistics.items():
             for key, value in figures.items():
                 if not math.isfinite(value):
                     raise CueProfileError(f"statistic {key!r} of {text!r} is {value}, no number")
+        if not all(map(math.isfinite, _figures(self.provenance))):
+            raise CueProfileError("the provenance holds a figure that is no number")
 
     @classmethod
     def from_json(cls, text: str) -> CueProfile:
@@ -125,6 +138,8 @@ class CueProfile:
             notes=wire.notes,
             tokenizer_fingerprint=wire.tokenizer_fingerprint,
             statistics={cue.text: cue.statistics for cue in wire.cues if cue.statistics},
+            why={cue.text: cue.why for cue in wire.cues if cue.why},
+            provenance=wire.provenance,
             schema_version=wire.schema_version,
         )
 
@@ -144,11 +159,17 @@ class CueProfile:
                     position=cue.position,
                     confirm_tokens=cue.confirm_tokens,
                     statistics=dict(self.statistics.get(cue.text, {})),
+                    why=self.why.get(cue.text, ""),
                 )
                 for cue in self.cues
             ],
+            provenance=self.provenance,
         )
         return msgspec.json.format(msgspec.json.encode(wire), indent=2).decode() + "\n"
+
+    def untied(self) -> CueProfile:
+        """The same cues for any tokenizer: for who knows better than the fingerprint."""
+        return replace(self, tokenizer_fingerprint=None)
 
     def check_fingerprint(self, fingerprint: str, force: bool = False) -> None:
         """Checks that the profile was made with this tokenizer.
@@ -166,8 +187,18 @@ class CueProfile:
         if own is not None and own != fingerprint and not force:
             raise CueProfileError(
                 f"cue profile {self.name!r} was made for a tokenizer with fingerprint {own!r}, "
-                f"this one has {fingerprint!r}; profile this pair, or force the use of the profile"
+                f"this one has {fingerprint!r}; profile this pair, or take `profile.untied()` to use it all the same"
             )
+
+
+def _figures(provenance: Provenance | None) -> list[float]:
+    if provenance is None:
+        return []
+    return [
+        provenance.utilisation,
+        provenance.agreement or 0.0,
+        *map(float, provenance.sampling.values()),
+    ]
 
 
 def _cue(number: int, wire: _CueJson) -> SwitchCue:

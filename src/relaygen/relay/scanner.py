@@ -30,11 +30,11 @@ class Scan(NamedTuple):
 NOTHING: Final = Scan()
 
 
-_Reached = tuple[int, int, CueNode]
+Reached = tuple[int, int, CueNode]
 """(start, end, node of the cues that end there)"""
 
 
-class _Occurrence(NamedTuple):
+class Occurrence(NamedTuple):
     """A cue whose last character was read."""
 
     start: int
@@ -55,7 +55,7 @@ class TextScanner:
         self._index: CueIndex = index_cues(tuple(cues))
         self._segmenter = SentenceSegmenter()
         self._partial: list[tuple[int, CueNode]] = []  # (start, what was read of a cue)
-        self._waiting: _Occurrence | None = None
+        self._waiting: Occurrence | None = None
         self.pending = False
 
     @property
@@ -120,7 +120,7 @@ class TextScanner:
         match = self._decide(reached, text, base, ends)
         return Scan(ends, match) if ends or match else NOTHING
 
-    def _advance(self, text: str, base: int) -> list[_Reached]:
+    def _advance(self, text: str, base: int) -> list[Reached]:
         """Follows the tries through `text`; returns where cues end in it."""
         index = self._index
         begun = [(start, node, 0) for start, node in self._partial]
@@ -129,7 +129,7 @@ class TextScanner:
             for start, opens in self._segmenter.words
         ]
         self._partial = []
-        reached: list[_Reached] = []
+        reached: list[Reached] = []
         for start, root, at in begun:
             node = root
             for i in range(at, len(text)):
@@ -146,7 +146,7 @@ class TextScanner:
 
     def _decide(
         self,
-        reached: list[_Reached],
+        reached: list[Reached],
         text: str,
         base: int,
         ends: tuple[int, ...],
@@ -156,14 +156,14 @@ class TextScanner:
         if (
             waiting is not None
             and not any(longer.start == waiting.start for longer in found)
-            and _follows(waiting.cue, text) is not False
+            and follows(waiting.cue, text) is not False
         ):
             self._keep_from(waiting.end)
             return CueMatch(waiting.cue, waiting.start, waiting.end, True)
         if not found:
             return None
         first = min(found, key=lambda o: (o.start, -o.end))
-        if first.cue.confirm_tokens and _follows(first.cue, text[first.end - base :]) is None:
+        if first.cue.confirm_tokens and follows(first.cue, text[first.end - base :]) is None:
             self._waiting = first
             return None
         self._keep_from(first.end)
@@ -171,19 +171,19 @@ class TextScanner:
 
     def _standing(
         self,
-        reached: list[_Reached],
+        reached: list[Reached],
         text: str,
         base: int,
         ends: tuple[int, ...],
-    ) -> Iterator[_Occurrence]:
+    ) -> Iterator[Occurrence]:
         """The cues that what is already read after them leaves standing."""
         over = self.offset if self.pending else (ends[-1] if ends else -1)
         for start, end, node in reached:
             if end < over:
                 continue  # the sentence that it opened is over: nothing is left to hand over
             for cue in node.cues:
-                if _follows(cue, text[end - base :]) is not False:
-                    yield _Occurrence(start, end, cue)
+                if follows(cue, text[end - base :]) is not False:
+                    yield Occurrence(start, end, cue)
                     break
 
     def _keep_from(self, offset: int) -> None:
@@ -192,7 +192,7 @@ class TextScanner:
         self._partial = [entry for entry in self._partial if entry[0] >= offset]
 
 
-def _follows(cue: SwitchCue, following: str) -> bool | None:
+def follows(cue: SwitchCue, following: str) -> bool | None:
     """Whether the cue stands before `following`; None if nothing follows yet."""
     if not following:
         return None

@@ -34,4 +34,5 @@ def listed_score(
         logprob=min(0.0, logprob),
         margin=min(1.0, max(0.0, margin)),
         top=tuple((token_id, min(0.0, value)) for token_id, value in ranked[:top]),
+        likeliest=logprob >= ranked[0][1],
     )

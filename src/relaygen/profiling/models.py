@@ -1,0 +1,117 @@
+"""Opens a pair for profiling, on whatever engine each model has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from relaygen.api import Model, open_model
+from relaygen.api.model import default_sampling, load_tokenizer
+from relaygen.api.pairing import Match, match
+from relaygen.engines.openai_http import OpenAIHTTPEngine
+from relaygen.errors import InvalidRequestError
+from relaygen.tokens import Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where a model is.
+
+    Attributes:
+        place: a GGUF file, a folder in transformers' format, or the address of a server.
+        name: for the profile; None: what the file or the address is called.
+        tokenizer: folder or file with the tokenizer of a served model.
+        context_tokens: see `open_model`, as the rest; None for a server: what it says.
+        threads: of a model in this process.
+        gpu_layers: likewise.
+    """
+
+    place: str
+    name: str | None = None
+    tokenizer: Path | None = None
+    context_tokens: int | None = None
+    threads: int | None = None
+    gpu_layers: int | None = None
+
+    @property
+    def served(self) -> bool:
+        """Whether it is the address of a server."""
+        return self.place.startswith(("http://", "https://"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenPair:
+    """Two models that fit.
+
+    Attributes:
+        large: writes.
+        small: scores.
+        match: what they have in common.
+    """
+
+    large: Model
+    small: Model
+    match: Match
+
+
+@asynccontextmanager
+async def open_pair(large: Source, small: Source) -> AsyncIterator[OpenPair]:
+    """Opens both models, once it is known that they fit, and closes them at the end.
+
+    Raises:
+        TokenizerMismatchError: the tokenizers differ; names the first difference.
+        RelayGenError: whatever else keeps a model from being opened.
+    """
+    tokenizers = [await asyncio.to_thread(_tokenizer, source) for source in (large, small)]
+    found = await asyncio.to_thread(match, tokenizers[0], tokenizers[1], None)
+    async with AsyncExitStack() as stack:
+        models = []
+        for source, tokenizer in zip((large, small), tokenizers, strict=True):
+            model = await _open(source, tokenizer)
+            stack.push_async_callback(model.engine.aclose)
+            models.append(model)
+        yield OpenPair(large=models[0], small=models[1], match=found)
+
+
+def _tokenizer(source: Source) -> Tokenizer:
+    if not source.served:
+        return load_tokenizer(source.place)
+    if source.tokenizer is None:
+        raise InvalidRequestError(
+            f"{source.place} is a server, and the tokenizer and chat template of its model are "
+            "needed: give its folder or GGUF file as --tokenizer",
+            param="tokenizer",
+        )
+    return load_tokenizer(source.tokenizer)
+
+
+async def _open(source: Source, tokenizer: Tokenizer) -> Model:
+    if not source.served:
+        model = await asyncio.to_thread(
+            open_model,
+            source.place,
+            context_tokens=source.context_tokens,
+            threads=source.threads,
+            gpu_layers=source.gpu_layers,
+            tokenizer=tokenizer,
+        )
+        return replace(model, name=source.name or model.name)
+    engine = await OpenAIHTTPEngine.connect(
+        source.place, tokenizer=tokenizer, context_tokens=source.context_tokens
+    )
+    try:
+        await engine.check_tokenizer(tokenizer)
+        assert source.tokenizer is not None
+        sampling = default_sampling(source.tokenizer)
+    except BaseException:
+        await engine.aclose()
+        raise
+    return Model(
+        name=source.name or source.place.split("://", 1)[1].rstrip("/"),
+        engine=engine,
+        tokenizer=tokenizer,
+        sampling=sampling,
+    )
