@@ -117,6 +117,7 @@ def test_a_profile_without_a_cue_is_written_by_force_only(
     [
         (("--large", "x.gguf"), "--small is missing"),
         (("--large", "http://127.0.0.1:9", "--small", SMALL), "--tokenizer"),
+        (("--api-key-env", "RELAYGEN_NO_SUCH"), "RELAYGEN_NO_SUCH, and it is not set"),
         (("--fdr", "2"), "fdr is 2.0"),
         (("--margins", "guessed"), "'guessed'"),
         (("--no-discovery",), "leaves no candidates"),
@@ -173,3 +174,8 @@ def test_a_profile_of_another_tokenizer_is_refused(cli: Cli, tmp_path: Path) -> 
     ran = cli("run", "--cues", str(tied), "What is 2 and 3?")
     assert ran.code == 2
     assert Fingerprint.of(Tokenizer.load(LARGE)).hexdigest in ran.err
+    assert "relaygen profile untie" in ran.err
+    assert cli("profile", "untie", str(tied), "-o", str(tmp_path / "free.json")).code == 0
+    free = profiles.load(tmp_path / "free.json")
+    assert free.tokenizer_fingerprint is None
+    assert free.cues == profiles.load("demo").cues

@@ -25,7 +25,7 @@ def make(
     rule: RuleOptions,
     output: OutputOptions,
 ) -> None:
-    """Find the switch cues of a pair of models; show, compare and merge profiles.
+    """Find the switch cues of a pair of models; show, compare, merge and untie profiles.
 
     The large model answers the questions, both models score what it wrote, and every way to open a
     sentence is tested: are the tokens after it surer, and does the small model agree more? Ctrl-C
@@ -82,3 +82,17 @@ def merge(
     found = merged([load(file) for file in files], name=name or output.stem, force=force)
     write_whole(output, found.to_json())
     say(f"wrote {output}: {len(found.cues)} cues")
+
+
+@profile.command()
+def untie(
+    file: _File,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The result.")],
+) -> None:
+    """Free a profile from its tokenizer: its cues are then taken with any pair, untested."""
+    from relaygen.cli.files import check_writable, write_whole
+    from relaygen.profiles import load
+
+    check_writable(output)
+    write_whole(output, load(file).untied().to_json())
+    say(f"wrote {output}: tied to no tokenizer")

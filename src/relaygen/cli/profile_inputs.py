@@ -10,6 +10,7 @@ from relaygen.datasets import QuestionFile, check_apart, read_questions
 from relaygen.errors import InvalidRequestError, MissingExtraError
 from relaygen.profiling.models import Source
 from relaygen.relay.cues import SwitchCue
+from relaygen.settings import named_key
 
 
 def check_extra(*, report: bool) -> None:
@@ -31,6 +32,7 @@ def sources_of(models: ModelOptions) -> tuple[Source, Source]:
 
     Raises:
         InvalidRequestError: one is given without the other.
+        SettingsError: the named variable with the servers' key is not set.
     """
     if (models.large is None) != (models.small is None):
         missing = "small" if models.small is None else "large"
@@ -44,6 +46,7 @@ def sources_of(models: ModelOptions) -> tuple[Source, Source]:
     if models.large is None:
         places = [str(demo_models.gguf("large")), str(demo_models.gguf("small"))]
         names = [names[0] or "relaygen-demo-large", names[1] or "relaygen-demo-small"]
+    key = named_key(models.api_key_env, "--api-key-env")
     large, small = (
         Source(
             place=str(place),
@@ -52,6 +55,7 @@ def sources_of(models: ModelOptions) -> tuple[Source, Source]:
             context_tokens=models.context_tokens,
             threads=models.threads,
             gpu_layers=models.gpu_layers,
+            api_key=key,
         )
         for place, name in zip(places, names, strict=True)
     )

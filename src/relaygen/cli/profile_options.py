@@ -34,6 +34,10 @@ class ModelOptions:
         Path | None,
         typer.Option(metavar="PATH", help="Folder or GGUF with the tokenizer of served models."),
     ] = None
+    api_key_env: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Environment variable with the servers' API key."),
+    ] = None
     large_name: Annotated[
         str | None, typer.Option(metavar="NAME", help="What the profile calls the large model.")
     ] = None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from relaygen.api import Model, open_model
 from relaygen.api.model import default_sampling, load_tokenizer
 from relaygen.api.pairing import Match, match
-from relaygen.engines.openai_http import OpenAIHTTPEngine
+from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine
 from relaygen.errors import InvalidRequestError
 from relaygen.tokens import Tokenizer
 
@@ -27,6 +27,7 @@ class Source:
         context_tokens: see `open_model`, as the rest; None for a server: what it says.
         threads: of a model in this process.
         gpu_layers: likewise.
+        api_key: of a server; None: it has none.
     """
 
     place: str
@@ -35,6 +36,7 @@ class Source:
     context_tokens: int | None = None
     threads: int | None = None
     gpu_layers: int | None = None
+    api_key: str | None = field(default=None, repr=False)
 
     @property
     def served(self) -> bool:
@@ -100,7 +102,10 @@ async def _open(source: Source, tokenizer: Tokenizer) -> Model:
         )
         return replace(model, name=source.name or model.name)
     engine = await OpenAIHTTPEngine.connect(
-        source.place, tokenizer=tokenizer, context_tokens=source.context_tokens
+        source.place,
+        tokenizer=tokenizer,
+        context_tokens=source.context_tokens,
+        options=HTTPOptions(api_key=source.api_key),
     )
     try:
         await engine.check_tokenizer(tokenizer)

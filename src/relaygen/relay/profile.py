@@ -187,7 +187,8 @@ class CueProfile:
         if own is not None and own != fingerprint and not force:
             raise CueProfileError(
                 f"cue profile {self.name!r} was made for a tokenizer with fingerprint {own!r}, "
-                f"this one has {fingerprint!r}; profile this pair, or take `profile.untied()` to use it all the same"
+                f"this one has {fingerprint!r}; profile this pair, or use it all the same: "
+                "`relaygen profile untie`, or `CueProfile.untied()`"
             )
 
 

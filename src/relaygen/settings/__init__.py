@@ -3,7 +3,7 @@
 What stands further left wins: flags, ``RELAYGEN_...`` in the environment, the file, defaults.
 """
 
-from relaygen.settings.environment import names_a_model, server_key
+from relaygen.settings.environment import named_key, names_a_model, server_key
 from relaygen.settings.load import load
 from relaygen.settings.model import (
     KeySettings,
@@ -20,6 +20,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "load",
+    "named_key",
     "names_a_model",
     "server_key",
 ]

@@ -21,12 +21,25 @@ def server_key(role: str, pool: PoolSettings) -> str | None:
     Raises:
         SettingsError: the variable that should hold it is not set.
     """
-    if pool.api_key_env is None:
+    return named_key(pool.api_key_env, f"{role}.api_key_env")
+
+
+def named_key(variable: str | None, setting: str) -> str | None:
+    """The key in a variable of the environment; None: no variable is named.
+
+    Args:
+        variable: its name.
+        setting: what names it, for messages.
+
+    Raises:
+        SettingsError: it is not set.
+    """
+    if variable is None:
         return None
-    key = os.environ.get(pool.api_key_env)
+    key = os.environ.get(variable)
     if not key:
         raise SettingsError(
-            f"{role}.api_key_env names the variable {pool.api_key_env}, and it is not set: set it "
-            "to the servers' key, or leave the setting out"
+            f"{setting} names the variable {variable}, and it is not set: set it to the servers' "
+            "key, or leave it out"
         )
     return key
