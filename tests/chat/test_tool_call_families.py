@@ -33,7 +33,12 @@ OFFERED: Offered = {
             "on": {"type": "boolean"},
             "list": {"type": "array"},
             "maybe": {"type": ["string", "null"]},
+            "zip": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "code": {"$ref": "#/$defs/code"},
+            "either": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+            "loop": {"$ref": "#/$defs/loop"},
         },
+        "$defs": {"code": {"type": "string"}, "loop": {"anyOf": [{"$ref": "#/$defs/loop"}] * 2}},
     },
     "now": {},
 }
@@ -113,6 +118,10 @@ def test_bare_values_get_the_types_of_the_schema(
         "on": "True",
         "list": '["a", 1]',
         "maybe": "None",
+        "zip": "90210",
+        "code": "007",
+        "either": "7",
+        "loop": "7",
         "unknown": '{"x": [1]}',
     }
     (found,) = read(known, write("add", given_))
@@ -123,6 +132,10 @@ def test_bare_values_get_the_types_of_the_schema(
         "on": True,
         "list": ["a", 1],
         "maybe": None,
+        "zip": "90210",
+        "code": "007",
+        "either": 7,
+        "loop": 7,
         "unknown": {"x": [1]},
     }
 

@@ -18,6 +18,7 @@ from relaygen.chat.tool_calls import (
     ToolCallParser,
     detect_tool_calls,
 )
+from relaygen.chat.tool_calls.format import OutsideStrings
 from relaygen.tokens import Tokenizer
 
 HERMES, DEEPSEEK, DEEPSEEK_BARE = FORMATS[:3]
@@ -162,3 +163,29 @@ def test_arguments_are_json_of_the_models_own_spelling() -> None:
     assert isinstance(found, ToolCall)
     assert found.arguments == '{"a" :  1.0}'
     assert json.loads(found.arguments) == {"a": 1.0}
+
+
+@given(
+    st.lists(st.sampled_from(['"', "\\", '\\"', "a", "</tool_call>", "{", "\n"]), max_size=12),
+    st.data(),
+)
+def test_strings_are_told_apart_in_pieces_as_in_the_whole(
+    parts: list[str], data: st.DataObject
+) -> None:
+    body = "".join(parts)
+    known = OutsideStrings()
+    for end in sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=5))):
+        inside = escaped = False
+        for letter in body[:end]:
+            if escaped:
+                escaped = False
+            elif inside and letter == "\\":
+                escaped = True
+            elif letter == '"':
+                inside = not inside
+        assert known(body[:end]) is not inside
+
+
+def test_tags_by_the_thousand_in_a_string_that_never_ends_stay_text() -> None:
+    text = '<tool_call>{"name": "add", "arguments": {"a": "' + '\\"</tool_call>' * 20_000
+    assert "".join(map(str, read(HERMES, text))) == text  # minutes, if each were read anew

@@ -7,7 +7,7 @@ import pytest
 from relaygen.profiles import load
 from relaygen.relay.config import RelayConfig
 from relaygen.relay.cues import CuePosition, SwitchCue
-from relaygen.relay.events import Generate, LegEnded
+from relaygen.relay.events import Generate, LegEnded, Output
 from relaygen.relay.hints import SENTENCE_END_HINTS, cue_hints
 from relaygen.types import FinishReason, LegEnd
 from tests.relay.driving import LARGE, SMALL, Play
@@ -89,3 +89,34 @@ def test_a_server_that_stops_again_and_again_before_it_writes_is_told_nothing_mo
         assert action.stop_hints == hints
         machine.receive(LegEnded(leg, LegEnd.STOP_HINT))
     assert machine.finish_reason is FinishReason.STOP
+
+
+def test_cues_that_stop_a_leg_all_the_time_are_hinted_no_more() -> None:
+    scene = Scene(["We", *[" So,x"] * 30], cues=("So,",), config=RelayConfig(mute_tokens=99))
+    went, plain = hinted(scene), scene.play()
+    assert went.text == plain.text
+    assert len(went.legs) == len(plain.legs) + 3
+
+
+def test_reading_along_goes_on_over_early_stops() -> None:
+    script = [" So,", *[" Dr. x"] * 3, *["a"] * 6, ".", " On", END, " 2"]
+    scene = Scene(script, config=RelayConfig(read_ahead=4, min_reasoning_tokens=0))
+    assert [p.prompt_tokens for p in hinted(scene).prefills] == [
+        p.prompt_tokens for p in scene.play().prefills
+    ]
+
+
+def test_while_the_small_model_is_busy_cues_are_not_hinted_again() -> None:
+    scene = Scene([" So,", " x", "."] * 9)
+    machine = scene.machine()
+    machine.small_busy = True
+    legs, hints = 0, CUES
+    for token in scene.ids(*scene.script):
+        for action in machine.next_actions():
+            assert isinstance(action, Generate)
+            legs, hints = legs + 1, action.stop_hints
+        machine.receive(Output(legs - 1, (token,)))
+        if hints and token == scene.token(" So,"):
+            machine.receive(LegEnded(legs - 1, LegEnd.STOP_HINT))
+    assert machine.handoffs_left_out == 9
+    assert legs <= 2

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from relaygen.engines.base import Engine, EngineOutput, GenerateRequest
@@ -73,8 +73,7 @@ def forced(engine: Engine, call: ForcedCall, role: ModelRole, tokenizer: CallTok
     }
     naming = None
     if len(arguments) > 1:
-        # The text after a name belongs to it: one name may be the beginning of another.
-        choices = tuple(name + call.before_arguments for name in arguments)
+        choices = tuple(map(_Names(call).written, arguments))
         asked = Constraint(kind=ConstraintKind.CHOICE, choices=choices, param=call.param)
         naming = constrained(engine, asked, role)
 
@@ -82,6 +81,24 @@ def forced(engine: Engine, call: ForcedCall, role: ModelRole, tokenizer: CallTok
         return _Writing(engine, call, tokenizer, request).write(naming, arguments)
 
     return ConstrainedView(engine, write)
+
+
+class _Names:
+    """How the model writes a name.
+
+    Bare where that is enough: what follows it may be a token that no grammar has words for. Where
+    one name is the beginning of another, with what follows.
+    """
+
+    def __init__(self, call: ForcedCall) -> None:
+        names = tuple(call.schemas)
+        nested = any(a != b and b.startswith(a) for a in names for b in names)
+        self.after = call.before_arguments if nested else ""
+        self.given_after = "" if nested else call.before_arguments
+
+    def written(self, name: str) -> str:
+        """What is chosen from."""
+        return name + self.after
 
 
 class _Writing:
@@ -92,6 +109,7 @@ class _Writing:
     ) -> None:
         self._engine = engine
         self._call = call
+        self._names = _Names(call)
         self._tokenizer = tokenizer
         self._request = request
         self._closing = tokenizer.encode(call.closing, parse_special=True)
@@ -123,6 +141,12 @@ class _Writing:
                     if output.end is not None:
                         return
             name = self._name(self._written[start:], arguments)
+            if self._names.given_after:
+                literal = self._tokenizer.encode(self._names.given_after, parse_special=True)
+                if self._room() <= len(literal):
+                    yield await self._given(literal[: self._room()], LegEnd.LENGTH)
+                    return
+                yield await self._given(literal)
         async with aclosing(self._part(arguments[name])) as outputs:
             async for output in outputs:
                 yield output
@@ -189,7 +213,7 @@ class _Writing:
             raise EngineProtocolError(str(error), retryable=True) from error
         text = raw.decode(errors="replace")
         for name in arguments:
-            if text == name + self._call.before_arguments:
+            if text == self._names.written(name):
                 return name
         raise EngineProtocolError(
             f"the server wrote {text!r:.200} where it was held to one of {', '.join(arguments)}",
@@ -201,4 +225,10 @@ def _split(output: EngineOutput, at: int, evaluated: int | None, *, last: bool) 
     """The tokens of an output from `at` on, or those before; it ends nothing."""
     part = slice(at, None) if last else slice(at)
     scores = None if output.scores is None else output.scores[part]
-    return EngineOutput(output.token_ids[part], scores, None, evaluated)
+    return replace(
+        output,
+        token_ids=output.token_ids[part],
+        scores=scores,
+        end=None,
+        prompt_evaluated=evaluated,
+    )

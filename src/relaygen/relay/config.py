@@ -59,7 +59,7 @@ class RelayConfig:
     def under(self, policy: str) -> RelayConfig:
         """These limits, except that the policy ``paper`` brings the published code's.
 
-        Those that are no limits, and change no text, stay.
+        Those that are no limits, and change neither greedy text nor what is likely, stay.
         """
         if policy != "paper":
             return self

@@ -56,7 +56,7 @@ class Endings:
         if reason is LegEnd.STOP_HINT:
             if self._legs.left == 0:
                 reason = LegEnd.LENGTH
-            elif self._legs.go_on(hinted=not (self._turns.answering or self._turns.small_out)):
+            elif self._legs.go_on(hinted=self._turns.awaits_cues):
                 return  # too early: nothing that counts has ended
         decision = None if self._turns.answering else self._ask(reason)
         if decision is not None:

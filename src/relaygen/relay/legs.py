@@ -12,6 +12,8 @@ from relaygen.relay.segment import Segment
 from relaygen.relay.transcript import Transcript
 from relaygen.types import ModelRole, Sampling
 
+_MOST_EARLY_STOPS = 3  # of one segment: each is a request, which carries the whole prefix
+
 
 class Legs:
     """Starts, repeats and cancels legs, as actions for the caller.
@@ -67,12 +69,13 @@ class Legs:
         room = generation.max_tokens - done
         limit = room if max_tokens is None else min(room, max_tokens)
         leg_id = self._begin()
+        if not segment.legs:
+            self._read_by_other = done
         segment.legs.append(leg_id)
         self._judge = None
         self._begun = done
         self._hints = stop_hints
         self._ends = None if max_tokens is None else done + limit
-        self._read_by_other = done
         self.eos_ids = writer.eos_ids
         self.actions.append(
             Generate(
@@ -122,7 +125,8 @@ class Legs:
             return False
         self.early_stops += 1
         wrote = len(self._transcript.tokens) > self._begun
-        self.write(self.left, self._hints if hinted and wrote else ())
+        few = len(self._transcript.segment.legs) < _MOST_EARLY_STOPS
+        self.write(self.left, self._hints if hinted and wrote and few else ())
         return True
 
     def hint(self) -> None:

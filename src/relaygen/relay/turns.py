@@ -67,6 +67,11 @@ class Turns:
         """Whether the small model cannot write any more in this generation."""
         return self.small_lost or self.unshared
 
+    @property
+    def awaits_cues(self) -> bool:
+        """Whether the end of a sentence, or a cue, would now pass the word on."""
+        return not (self.answering or self.small_out or self.small_busy)
+
     def _leaves_out_handoff(self) -> bool:
         """Whether the small model, whose turn it is, is too busy to follow on the large one."""
         segments = self._transcript.segments

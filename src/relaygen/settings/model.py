@@ -118,7 +118,7 @@ class RelaySettings(_Part):
         profile: a packaged cue profile's name, or a file.
         policy: what decides who writes, unless a request says otherwise.
         limits: fields of `RelayConfig`; the policy ``paper`` brings the published code's, and takes
-            `read_ahead` and `stop_hints` alone, which change no text.
+            `read_ahead` and `stop_hints` alone, which change no greedy text.
         max_queue_for_handoff: with more legs waiting for the small model, the large one writes on.
     """
 

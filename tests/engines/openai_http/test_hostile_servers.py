@@ -160,7 +160,9 @@ STATUSES: dict[str, tuple[int, bytes, type[Exception], bool | None]] = {
     ),
     "validation": (422, b'{"detail":"no"}', InvalidRequestError, None),
     "key": (401, b"{}", EngineAccessError, False),
-    "model": (403, b"{}", EngineAccessError, False),
+    "filter": (403, b"{}", EngineError, False),
+    "latin-1": (500, b'"\xe9"', EngineError, True),
+    "deep": (500, b"[" * 60_000, EngineError, True),
     "path": (404, b"<html>", EngineError, False),
     "busy": (429, b"", ServerBusyError, True),
     "draining": (503, b'"later"', ServerBusyError, True),
@@ -190,7 +192,13 @@ async def test_a_refused_field_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [(b"7", 7.0), (b"soon", None), (b"Wed, 21 Oct 2015 07:28:00 GMT", 0.0), (None, None)],
+    [
+        (b"7", 7.0),
+        (b"soon", None),
+        (b"Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        (None, None),
+        (b"Mon, 01 Jan 99999999999999 00:00:00 GMT", None),
+    ],
 )
 async def test_a_busy_server_says_when_to_come_back(
     header: bytes | None, seconds: float | None
@@ -199,6 +207,14 @@ async def test_a_busy_server_says_when_to_come_back(
     error, _ = await failure(Answer(status(503, b"", headers)))
     assert isinstance(error, ServerBusyError)
     assert error.retry_after_s == seconds
+
+
+async def test_a_stop_string_that_nobody_gave_ends_no_leg() -> None:
+    stopped = b'{"choices":[{"index":0,"text":"","token_ids":[],"finish_reason":"stop","stop_reason":"x"}]}'
+    error, tokens = await failure(Answer(stream(TWO, stopped, DONE)))
+    assert isinstance(error, EngineProtocolError)
+    assert error.retryable
+    assert tokens == [5, 6]
 
 
 async def test_an_error_inside_the_stream() -> None:

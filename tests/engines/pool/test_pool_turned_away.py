@@ -122,7 +122,7 @@ def test_a_replica_without_access_is_left_out_and_said_once() -> None:
         pool = choosy("AB", A=wrong_key())
         for n in range(300):  # two minutes
             assert await write(pool, leg(generation_id=f"{n}#x")) == WHOLE
-        assert len(pool["A"].legs) <= 5
+        assert len(pool["A"].legs) <= 8  # the time doubles, up to half a minute
         assert pool.states["A"] == EJECTED
         pool["A"].reason = None  # type: ignore[attr-defined]
         await asyncio.sleep(31)

@@ -12,7 +12,7 @@ import msgspec
 Offered = Mapping[str, Mapping[str, Any]]
 """The functions that may be called, each with the JSON schema of its parameters."""
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_IN_STRING = re.compile(r'(?:[^"\\]|\\.)*+', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,32 @@ class ToolCall:
     arguments: str
 
 
-def outside_strings(body: str) -> bool:
-    """Whether JSON that has been read so far ends outside a string."""
-    return '"' not in _STRING.sub("", body)
+class OutsideStrings:
+    """Whether JSON ends outside a string; asked again with more of it, it reads only what is new.
+
+    A model may write a tag a thousand times into one string.
+    """
+
+    def __init__(self) -> None:
+        self._at = 0
+        self._inside = False
+
+    def __call__(self, body: str) -> bool:
+        """`body`: all that was read so far."""
+        while True:
+            if self._inside:
+                found = _IN_STRING.match(body, self._at)
+                self._at = found.end() if found else self._at
+                if not body.startswith('"', self._at):
+                    return False
+                self._at += 1
+                self._inside = False
+            quote = body.find('"', self._at)
+            if quote < 0:
+                self._at = len(body)
+                return True
+            self._at = quote + 1
+            self._inside = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +82,8 @@ class ToolCallFormat:
         parse: the calls in the text between the two; None where it is malformed.
         marks: what a chat template of the family holds.
         foreign_marks: what it does not hold: signs of a family with the same tags.
-        closable: whether a closing after this much of a body is one, and no part of an argument.
+        closable: makes, for one call, what says whether a closing after this much of its body is
+            one, and no part of an argument.
         parts: what a call is put together from; None: its arguments are no JSON, which a schema
             could force.
     """
@@ -70,7 +94,7 @@ class ToolCallFormat:
     parse: Callable[[str, Offered], list[ToolCall] | None]
     marks: tuple[str, ...]
     foreign_marks: tuple[str, ...] = ()
-    closable: Callable[[str], bool] = outside_strings
+    closable: Callable[[], Callable[[str], bool]] = OutsideStrings
     parts: CallParts | None = None
 
 

@@ -44,5 +44,5 @@ GLM = ToolCallFormat(
     closing="</tool_call>",
     parse=parse,
     marks=("<tool_call>", "<arg_key>", _OPEN),
-    closable=closable,
+    closable=lambda: closable,
 )

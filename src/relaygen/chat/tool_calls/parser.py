@@ -27,6 +27,7 @@ class ToolCallParser:
         self._format = known
         self._offered = offered
         self._left = most
+        self._closable = known.closable()
         self._held = ""
         self._body: int | None = None  # where in the held text a call's body begins
         self._seen = 0  # the closing tag does not begin before this
@@ -64,6 +65,7 @@ class ToolCallParser:
         if at < 0:
             return False
         self._body = self._seen = at - len(certain) + len(opening)
+        self._closable = self._format.closable()
         return True
 
     def _close(self, out: list[str | ToolCall]) -> bool:
@@ -71,7 +73,7 @@ class ToolCallParser:
         body, closing = self._body or 0, self._format.closing
         mark = closing or self._format.opening
         while (at := self._held.find(mark, self._seen)) >= 0:
-            if self._format.closable(self._held[body:at]):
+            if self._closable(self._held[body:at]):
                 break
             self._seen = at + len(mark)  # it stands inside an argument
         else:

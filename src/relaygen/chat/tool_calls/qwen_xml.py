@@ -48,7 +48,7 @@ QWEN_XML = ToolCallFormat(
     closing="</tool_call>",
     parse=parse,
     marks=("<tool_call>", "<function=", _OPEN),
-    closable=closable,
+    closable=lambda: closable,
 )
 SEED_XML = replace(
     QWEN_XML,

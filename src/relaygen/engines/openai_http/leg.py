@@ -90,6 +90,10 @@ class _Checked:
         """The chunk as an engine's output; None where it says nothing to a reader."""
         tokens, scores, end = tuple(chunk.token_ids), chunk.scores, chunk.end
         self.ended_by_server = end is not None
+        if end is LegEnd.STOP_HINT and not self._request.stop_hints:
+            raise EngineProtocolError(
+                "the server stopped at a string, and was not asked to stop at any", retryable=True
+            )
         for place, token_id in enumerate(tokens):
             if not 0 <= token_id < self._vocab_size:
                 raise EngineProtocolError(

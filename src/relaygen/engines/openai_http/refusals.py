@@ -35,8 +35,10 @@ def refusal(
         if _TOO_LONG.search(message):
             return ContextLengthError(told, param="prompt")
         return InvalidRequestError(told, param=param)
-    if status in (401, 403):
+    if status == 401:
         return EngineAccessError(f"{told}; check api_key", retryable=False)
+    if status == 403:  # perhaps of a filter, which minds this request and no other
+        return EngineError(f"{told}; check api_key", retryable=False)
     if status in (404, 405):
         return EngineError(f"{told}; check the address, the dialect and model", retryable=False)
     if status in (429, 503):
@@ -58,7 +60,7 @@ def _said(body: bytes) -> tuple[str, str | None]:
     """The message in the body, and the parameter that it names."""
     try:
         value = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _short(body.decode("utf-8", errors="replace")), None
     if isinstance(value, dict):
         value = value.get("error", value)
@@ -82,6 +84,6 @@ def _seconds(retry_after: str | None) -> float | None:
         return float(retry_after)
     try:
         when = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, (when - datetime.now(UTC)).total_seconds()) if when.tzinfo else None

@@ -7,7 +7,7 @@ Two kinds of evidence count apart, for a server may answer its health page and f
 * checks: `PoolOptions.down_after` failed ones take it out until one passes; then one leg may try.
 
 Two answers are no failures. A server that is busy and says for how long rests for that time, and is
-then what it was. One that does not take our key is ejected at once, for the longest time.
+then what it was. One that does not take our key is ejected at once.
 
 Where every replica of a pool is `DOWN`, one leg at a time may try one all the same: checks that
 fail for a reason of their own must not take away servers that work.
@@ -158,8 +158,7 @@ class Health:
         if trial:
             self._trial = False
         if trial or self.state in (ReplicaState.UP, ReplicaState.RESTING):
-            self.until = now + self._options.max_ejected_s
-            self.ejections += 1
+            self._wait(now)
             self._take(Trigger.TRIAL_FAILED if trial else Trigger.EJECT)
 
     def checked(self, now: float, *, well: bool) -> None:

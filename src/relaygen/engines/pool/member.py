@@ -98,6 +98,7 @@ class Place:
         elif isinstance(error, ServerBusyError) and error.retry_after_s is not None:
             member.health.busy(self._clock(), error.retry_after_s, trial=self._trial)
         elif isinstance(error, EngineError) and error.retryable:
+            member.denied = None
             member.health.failed(self._clock(), trial=self._trial)
         else:
             member.health.ended(well=self.answered, trial=self._trial)

@@ -81,7 +81,8 @@ class Router:
         place = self.take(home)
         if place is not None:
             return place
-        self._check_access()
+        if begins:
+            self._check_access()
         if begins and len(self._beginning) >= self._options.queue:
             self._tally.refused += 1
             raise EngineUnavailableError(

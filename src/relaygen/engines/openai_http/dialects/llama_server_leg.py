@@ -92,7 +92,8 @@ class LlamaServerLeg:
     def _from_text(self, chunk: Chunk) -> tuple[int, ...] | None:
         """Where stop strings hold text back, an event's text is not that of its own tokens."""
         pieces, tokenizer = self._server.pieces, self._server.tokenizer
-        if pieces is None or tokenizer is None or self._request.stop_hints or not chunk.token_ids:
+        stops = (self.call.body or {}).get("stop")
+        if pieces is None or tokenizer is None or stops or not chunk.token_ids:
             return None
         markup = tokenizer.markup_ids
         own = [b"" if i in markup else tokenizer.token_bytes(i) for i in chunk.token_ids]
