@@ -7,12 +7,13 @@ import os
 import re
 import signal
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 READY_S = 900
+_SHOWN = 20_000  # characters of the log, after a failure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,15 @@ async def launched(
     draining = asyncio.create_task(launch.stderr.read())
     try:
         yield Launched(gateway=found["gateway"], large=found["large"], small=found["small"])
-    finally:
-        launch.send_signal(signal.SIGINT)
-        await launch.wait()
+    except BaseException:
+        await _end(launch)
+        sys.stderr.write((await draining).decode(errors="replace")[-_SHOWN:])
+        raise
+    else:
+        await _end(launch)
         await draining
+
+
+async def _end(launch: Process) -> None:
+    launch.send_signal(signal.SIGINT)
+    await launch.wait()

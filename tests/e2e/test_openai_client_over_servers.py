@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import jsonschema
 import pytest
 from pydantic import BaseModel
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.e2e
 
 QUESTION = {"role": "user", "content": "How many apples are in both boxes?"}
 ASKED: dict[str, Any] = {"model": MODEL, "messages": [QUESTION]}
-TOOL = {
+TOOL: dict[str, Any] = {
     "type": "function",
     "function": {
         "name": "add",
@@ -92,14 +93,22 @@ async def test_a_call_of_a_tool_and_its_result(openai: Any, tmp_path: Path) -> N
     assert after.usage.prompt_tokens > reply.usage.prompt_tokens
 
 
-async def test_what_no_server_can_enforce_is_the_clients_error(openai: Any, tmp_path: Path) -> None:
-    strict = {**TOOL, "function": {**TOOL["function"], "strict": True}}  # type: ignore[dict-item]
+@pytest.mark.parametrize(
+    "choice", ["required", {"type": "function", "function": {"name": "add"}}], ids=["any", "named"]
+)
+async def test_a_call_that_is_asked_for_is_made(openai: Any, tmp_path: Path, choice: Any) -> None:
     async with client_of(openai, tmp_path) as client:
-        for fields, param in (
-            ({"tools": [TOOL], "tool_choice": "required"}, "tool_choice"),
-            ({"tools": [TOOL], "parallel_tool_calls": False}, "parallel_tool_calls"),
-            ({"tools": [strict]}, "tools[0].function.strict"),
-        ):
-            with pytest.raises(openai.BadRequestError) as caught:
-                await client.chat.completions.create(**ASKED, **fields)
-            assert caught.value.param == param
+        reply = await client.chat.completions.create(**ASKED, tools=[TOOL], tool_choice=choice)
+    assert reply.choices[0].finish_reason == "tool_calls"
+    (call,) = reply.choices[0].message.tool_calls
+    assert call.function.name == "add"
+    jsonschema.validate(json.loads(call.function.arguments), TOOL["function"]["parameters"])
+
+
+async def test_what_no_server_can_enforce_is_the_clients_error(openai: Any, tmp_path: Path) -> None:
+    strict = {**TOOL, "function": {**TOOL["function"], "strict": True}}
+    async with client_of(openai, tmp_path) as client:
+        with pytest.raises(openai.BadRequestError) as caught:
+            await client.chat.completions.create(**ASKED, tools=[strict])
+        assert caught.value.param == "tools[0].function.strict"
+        assert caught.value.code == "unsupported_value"

@@ -107,6 +107,9 @@ def test_vllm_on_a_cpu() -> None:
     # Without the variable, vLLM takes "uni" for "mp" on a CPU.
     assert flag(argv, "--distributed-executor-backend") == "uni"
     assert environment["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
+    # Otherwise a seeded prompt may be read in two steps, and the server dies of it.
+    assert "--no-enable-chunked-prefill" in argv
+    assert int(flag(argv, "--max-num-batched-tokens")) >= int(flag(argv, "--max-model-len"))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from relaygen.launch.server import ModelServer
 MODULE = "vllm.entrypoints.openai.api_server"
 
 STOP_STRINGS = 64  # cues of a profile; vLLM allows 4 of them unless told otherwise
+_BATCHED_TOKENS = 2048  # vLLM's own number, where a whole prompt fits in
 _KEEP_ALIVE_S = 600  # vLLM hangs up after 5 s, in the middle of a pause between two legs
 
 
@@ -52,6 +53,10 @@ def vllm_command(server: ModelServer, *, python: str) -> Command:
         # In a process of its own, the model's worker spins for a second after each step, on the
         # cores that the other server needs (`SpinCondition` in ``shm_broadcast.py``).
         flags += ["--distributed-executor-backend", "uni"]
+        # A seeded prompt that is read in two steps kills vLLM 0.32 on a CPU ("CPU Generator does
+        # not use offset", ``gpu_model_runner.py``), and the legs of a seeded request have seeds.
+        flags += ["--no-enable-chunked-prefill"]
+        flags += ["--max-num-batched-tokens", str(max(_BATCHED_TOKENS, server.context_tokens))]
     if server.slots is not None:
         flags += ["--max-num-seqs", str(server.slots)]
     if server.draft is not None:
