@@ -58,7 +58,6 @@ class Pair:
         script = fleet.folder / f"story-{len(story.token_ids)}-{story.requests}.json"
         script.write_text(json.dumps(story.token_ids), encoding="utf-8")
         self._pace = pace
-        self._bare: socket.socket | None = None
         self._bare_prompt = tokenizer().encode(" the" * 500 + MARKER, parse_special=True)
         self.servers: dict[ModelRole, Process] = {
             role: fleet.module(
@@ -114,28 +113,34 @@ class Pair:
         """
         request = self._pace.request + self._pace.costs[ModelRole.SMALL].write
         request += self._pace.costs[ModelRole.SMALL].read  # of the last token of a cached prompt
-        return statistics.median(self._bare_ms() for _ in range(rounds)) - request
-
-    def _bare_ms(self) -> float:
         place = urlsplit(self.servers[ModelRole.SMALL].url)
+        with socket.create_connection((place.hostname, place.port)) as bare:
+            return statistics.median(self._bare_ms(bare) for _ in range(rounds)) - request
+
+    def _bare_ms(self, bare: socket.socket) -> float:
         body = json.dumps({"prompt": self._bare_prompt, "max_tokens": 1, "stream": True}).encode()
         head = b"POST /v1/completions HTTP/1.1\r\nhost: bare\r\ncontent-length: %d\r\n\r\n"
-        if self._bare is None:
-            self._bare = socket.create_connection((place.hostname, place.port))
         time.sleep(_IDLE_S)
         began = time.perf_counter()
-        self._bare.sendall(head % len(body) + body)
+        bare.sendall(head % len(body) + body)
         data = b""
         while b"data: {" not in data:
-            data += self._bare.recv(65536)
+            data += _received(bare)
         ms = (time.perf_counter() - began) * 1e3
         while not data.endswith(b"0\r\n\r\n"):
-            data += self._bare.recv(65536)
+            data += _received(bare)
         return ms
 
     async def measured(self, relay: Relay) -> dict[ModelRole, Costs]:
         """Milliseconds a token as a client of these servers sees them."""
         return {role: await _costs(relay, role) for role in ROLES}
+
+
+def _received(bare: socket.socket) -> bytes:
+    data = bare.recv(65536)
+    if not data:
+        raise RuntimeError("the server closed the connection in the middle of its answer")
+    return data
 
 
 class Questions:

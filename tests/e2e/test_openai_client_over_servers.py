@@ -111,4 +111,4 @@ async def test_what_no_server_can_enforce_is_the_clients_error(openai: Any, tmp_
         with pytest.raises(openai.BadRequestError) as caught:
             await client.chat.completions.create(**ASKED, tools=[strict])
         assert caught.value.param == "tools[0].function.strict"
-        assert caught.value.code == "unsupported_value"
+        assert caught.value.code == "unsupported_parameter"
