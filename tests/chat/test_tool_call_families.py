@@ -18,6 +18,7 @@ from relaygen.chat.tool_calls import (
     ToolCallParser,
     detect_tool_calls,
 )
+from tests.chat.reading import read_all
 from tests.chat.well_known import FAMILIES
 
 BY_NAME = {known.name: known for known in FORMATS}
@@ -62,14 +63,7 @@ HOSTILE = (
 
 def read(known: ToolCallFormat, *chunks: str) -> list[str | ToolCall]:
     """What comes out, neighbouring texts in one piece."""
-    parser = ToolCallParser(known, OFFERED)
-    out: list[str | ToolCall] = []
-    for piece in [p for chunk in chunks for p in parser.feed(chunk)] + parser.finish():
-        if isinstance(piece, str) and out and isinstance(out[-1], str):
-            out[-1] += piece
-        else:
-            out.append(piece)
-    return out
+    return read_all(ToolCallParser(known, OFFERED), chunks)
 
 
 def coder(name: str, arguments: dict[str, str], tag: str = "tool_call") -> str:

@@ -20,6 +20,7 @@ from relaygen.chat.tool_calls import (
 )
 from relaygen.chat.tool_calls.format import OutsideStrings
 from relaygen.tokens import Tokenizer
+from tests.chat.reading import read_all
 
 HERMES, DEEPSEEK, DEEPSEEK_BARE = FORMATS[:3]
 OFFERED: Offered = {"add": {}, "now": {}}
@@ -31,14 +32,7 @@ BARE = '<｜tool▁call▁begin｜>add<｜tool▁sep｜>{"a": 2}<｜tool▁call�
 
 def read(known: ToolCallFormat, *chunks: str) -> list[str | ToolCall]:
     """What comes out, neighbouring texts in one piece."""
-    parser = ToolCallParser(known, OFFERED)
-    out: list[str | ToolCall] = []
-    for piece in [p for chunk in chunks for p in parser.feed(chunk)] + parser.finish():
-        if isinstance(piece, str) and out and isinstance(out[-1], str):
-            out[-1] += piece
-        else:
-            out.append(piece)
-    return out
+    return read_all(ToolCallParser(known, OFFERED), chunks)
 
 
 def call(body: str) -> str:

@@ -18,13 +18,13 @@ SHORT = RelayConfig(min_reasoning_tokens=0, min_small_tokens=0)
 
 
 def test_hints_are_what_cues_look_like_in_a_text() -> None:
-    cues = [
+    cues = (
         SwitchCue(text="Thus,"),
         SwitchCue(text="Thus"),
         SwitchCue(text="now", position=CuePosition.ANYWHERE),
         SwitchCue(text="So "),
         SwitchCue(text="Wait", confirm_tokens=1),
-    ]
+    )
     assert cue_hints(cues) == ("Thus", " now", "So ")
 
 

@@ -128,11 +128,10 @@ class _Writing:
         opening = self._lead() + self._call.before_name
         if naming is None:
             opening += name + self._call.before_arguments
-        literal = self._tokenizer.encode(opening, parse_special=True)
-        if self._room() <= len(literal):
-            yield await self._given(literal[: self._room()], LegEnd.LENGTH)
+        output = await self._literal(opening)
+        yield output
+        if output.end is not None:
             return
-        yield await self._given(literal)
         if naming is not None:
             start = len(self._written)
             async with aclosing(self._part(naming)) as outputs:
@@ -142,11 +141,10 @@ class _Writing:
                         return
             name = self._name(self._written[start:], arguments)
             if self._names.given_after:
-                literal = self._tokenizer.encode(self._names.given_after, parse_special=True)
-                if self._room() <= len(literal):
-                    yield await self._given(literal[: self._room()], LegEnd.LENGTH)
+                output = await self._literal(self._names.given_after)
+                yield output
+                if output.end is not None:
                     return
-                yield await self._given(literal)
         async with aclosing(self._part(arguments[name])) as outputs:
             async for output in outputs:
                 yield output
@@ -169,6 +167,13 @@ class _Writing:
         context = self._engine.capabilities().context_tokens
         most = min(request.max_tokens, context - len(request.prompt))
         return max(0, most - len(self._written) - len(self._closing))
+
+    async def _literal(self, text: str) -> EngineOutput:
+        """A text that is not drawn; the end, by length, where nothing may follow it."""
+        ids, room = self._tokenizer.encode(text, parse_special=True), self._room()
+        if room <= len(ids):
+            return await self._given(ids[:room], LegEnd.LENGTH)
+        return await self._given(ids)
 
     async def _given(self, token_ids: Sequence[int], end: LegEnd | None = None) -> EngineOutput:
         """Tokens that are not drawn; what the model thinks of them is asked where it matters."""

@@ -9,7 +9,7 @@ Source: the published code switches by stop strings alone (jiwonsong-dev/RelayGe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
 from typing import Final
 
 from relaygen.relay.cues import CuePosition, SwitchCue
@@ -18,7 +18,8 @@ SENTENCE_END_HINTS: Final = (". ", "\n\n", "? ", "! ", "。", "？", "！")
 """What ends most sentences, the most frequent first: servers take only so many."""
 
 
-def cue_hints(cues: Iterable[SwitchCue]) -> tuple[str, ...]:
+@functools.lru_cache(maxsize=64)  # every generation asks for those of a few profiles
+def cue_hints(cues: tuple[SwitchCue, ...]) -> tuple[str, ...]:
     """Strings at which cues count, in the cues' order; none holds another.
 
     A cue that waits for the next token is none of them: the hint would end the leg before it.

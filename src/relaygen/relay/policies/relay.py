@@ -28,7 +28,7 @@ class RelayPolicy:
         self.cues: Sequence[SwitchCue] = cues
         self._config = config
         hints = config.stop_hints
-        self._large_hints: tuple[str, ...] = cue_hints(cues) if hints else ()
+        self._large_hints: tuple[str, ...] = cue_hints(tuple(cues)) if hints else ()
         self._small_hints: tuple[str, ...] = SENTENCE_END_HINTS if hints else ()
         self._run = 0  # small segments since the last whole large sentence
         self._muted = False
