@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relaygen.chat import ChatEncoder, ChatTemplate, FirstStage, encode_chat
+from relaygen.errors import InvalidRequestError
 from relaygen.tokens import Tokenizer
 from tests.chat.families import EXTRA_MARKUP, FAMILIES
 from tests.tokens.tiny_models import PLAIN, SPECIAL
@@ -98,6 +99,14 @@ def test_private_characters_of_the_user_survive(tokenizer: Tokenizer) -> None:
     template = ChatTemplate(FAMILIES["qwen"])
     prompt = encode_chat(template, tokenizer, [{"role": "user", "content": content}])
     assert content in tokenizer.decode(prompt.ids)
+
+
+def test_a_user_who_leaves_no_private_character_is_told(tokenizer: Tokenizer) -> None:
+    encoder = ChatEncoder(tokenizer, ChatTemplate(FAMILIES["qwen"], tokenizer.special_tokens))
+    every = "".join(map(chr, range(0x100000, 0x10FFFE)))
+    with pytest.raises(InvalidRequestError, match="private characters"):
+        encoder.encode([{"role": "user", "content": every}])
+    assert encoder.encode([{"role": "user", "content": every[100:]}]).text.count(every[100:]) == 1
 
 
 def test_the_assistants_own_tags_are_cut_by_the_template(tokenizer: Tokenizer) -> None:

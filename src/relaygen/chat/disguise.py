@@ -11,39 +11,75 @@ rendering, `Disguise.reveal` puts the characters back.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from relaygen.chat.messages import unused_chars
+from relaygen.chat.messages import private_chars, unused_chars
 
 
-class Disguise:
-    """The exchange for one rendering."""
+class DisguisedMarkup:
+    """What must be kept apart for one template and tokenizer, worked out once."""
 
-    def __init__(self, markup: Collection[str], data: Any) -> None:
-        """Chooses private characters that occur neither in `data` nor twice.
+    def __init__(self, markup: Collection[str], source: str) -> None:
+        """Takes what no request changes.
 
         Args:
             markup: the texts that must not be taken from messages.
-            data: everything that goes into the rendering, the template's source included.
+            source: of the template.
         """
-        edges = sorted({edge for text in markup for edge in text[:1] + text[-1:] if _is_mark(edge)})
+        self._edges = sorted(
+            {edge for text in markup for edge in text[:1] + text[-1:] if _is_mark(edge)}
+        )
         # Markup that begins and ends with letters: exchanging those everywhere would garble words.
         words = sorted(
             (text for text in markup if text and not (_is_mark(text[0]) or _is_mark(text[-1]))),
             key=len,
             reverse=True,
         )
-        letters = sorted({word[0] for word in words})
-        private = unused_chars(data, len(edges) + len(letters) + 1)
-        self.end = private.pop()
-        """A further private character, for the end of a message that is to be continued."""
-        self._hidden = str.maketrans(dict(zip(edges, private, strict=False)))
-        self._letters = dict(zip(letters, private[len(edges) :], strict=False))
+        self._letters = sorted({word[0] for word in words})
         self._words = re.compile("|".join(map(re.escape, words))) if words else None
+        self._taken = private_chars(source)
+
+    def disguise(self, data: Any) -> Disguise:
+        """A fresh exchange for one rendering; `data`: everything that goes into it."""
+        count = len(self._edges) + len(self._letters) + 1
+        private = unused_chars(data, count, self._taken)
+        end = private.pop()
+        edges, letters = private[: len(self._edges)], private[len(self._edges) :]
+        return Disguise(
+            end=end,
+            edges=dict(zip(self._edges, edges, strict=True)),
+            letters=dict(zip(self._letters, letters, strict=True)),
+            words=self._words,
+        )
+
+
+class Disguise:
+    """The exchange for one rendering."""
+
+    def __init__(
+        self,
+        *,
+        end: str,
+        edges: Mapping[str, str],
+        letters: Mapping[str, str],
+        words: re.Pattern[str] | None,
+    ) -> None:
+        """Takes private characters, which occur nowhere in what is rendered.
+
+        Args:
+            end: for the end of a message that is to be continued.
+            edges: the character for each edge of markup.
+            letters: the character for each first letter of a word of `words`.
+            words: markup that begins and ends with letters.
+        """
+        self.end = end
+        self._hidden = str.maketrans(dict(edges))
+        self._letters = letters
+        self._words = words
         self._shown = str.maketrans(
-            {hidden: chr(code) for code, hidden in self._hidden.items()}
-            | {hidden: letter for letter, hidden in self._letters.items()}
+            {hidden: edge for edge, hidden in edges.items()}
+            | {hidden: letter for letter, hidden in letters.items()}
         )
 
     def hide(self, value: Any, keep: Iterable[str] = ()) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from relaygen.chat.disguise import Disguise
+from relaygen.chat.disguise import Disguise, DisguisedMarkup
 from relaygen.chat.messages import Message, chat_data, cut_at, mark_end, plain_data
 from relaygen.chat.reasoning import FirstStage, ReasoningFormat
 from relaygen.chat.template import ChatTemplate
@@ -47,7 +47,7 @@ class ChatEncoder:
         self.template = template or ChatTemplate.of(tokenizer)
         self.reasoning = reasoning or ReasoningFormat.detect(tokenizer, self.template.source)
         tags = self.reasoning.tags if self.reasoning else ()
-        self._markup = {**dict.fromkeys(tags, -1), **tokenizer.markup}
+        self._markup = DisguisedMarkup({*tags, *tokenizer.markup}, self.template.source)
         self._find = _finder(tokenizer.markup)
 
     def encode(
@@ -66,7 +66,7 @@ class ChatEncoder:
             ChatTemplateError: the template refuses the messages or fails.
         """
         chat, offered, options = chat_data(messages), plain_data(tools), plain_data(variables)
-        disguise = Disguise(self._markup, [chat, offered, options, self.template.source])
+        disguise = self._markup.disguise([chat, offered, options])
         hidden = [self._hide(message, disguise) for message in chat]
         text = mark_end(hidden, disguise.end) if continue_final_message else ""
         rendered = self.template.render_data(

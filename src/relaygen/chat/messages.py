@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from relaygen.errors import ChatTemplateError, InvalidRequestError
@@ -91,13 +92,26 @@ def texts_of(value: Any) -> Iterable[str]:
             yield from texts_of(item)
 
 
-def unused_chars(data: Any, count: int) -> list[str]:
-    """`count` private characters (Unicode plane 16) that occur nowhere in `data`."""
-    taken = {char for text in texts_of(data) for char in _PLANE_16.findall(text)}
-    free = (chr(code) for code in range(0x100000, 0x10FFFE))
-    return [
-        char for char, _ in zip((c for c in free if c not in taken), range(count), strict=False)
-    ]
+def private_chars(data: Any) -> frozenset[str]:
+    """The private characters (Unicode plane 16) that occur in `data`."""
+    return frozenset(char for text in texts_of(data) for char in _PLANE_16.findall(text))
+
+
+def unused_chars(data: Any, count: int, taken: frozenset[str] = frozenset()) -> list[str]:
+    """`count` private characters that occur nowhere in `data`, and are not `taken`.
+
+    Raises:
+        InvalidRequestError: there are not so many.
+    """
+    taken |= private_chars(data)
+    free = (char for char in map(chr, range(0x100000, 0x10FFFE)) if char not in taken)
+    found = list(islice(free, count))
+    if len(found) < count:
+        raise InvalidRequestError(
+            "the messages use up the private characters of Unicode's plane 16; take some out",
+            param="messages",
+        )
+    return found
 
 
 def mark_end(chat: list[dict[str, Any]], end: str) -> str:

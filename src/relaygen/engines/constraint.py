@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
@@ -83,10 +83,11 @@ class ConstrainedView:
         """`write` is its `generate`."""
         self._engine = engine
         self._write = write
+        self._capabilities = replace(engine.capabilities(), inline=False)
 
     def capabilities(self) -> Capabilities:
-        """See `Engine.capabilities`."""
-        return self._engine.capabilities()
+        """Those of the engine, but that the view is asked for legs in the async way alone."""
+        return self._capabilities
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[EngineOutput]:
         """See `Engine.generate`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import cast
 
 from relaygen.engines.affinity import new_generation_id, prompt_affinity
 from relaygen.engines.base import Engine, InlineEngine
@@ -65,10 +66,8 @@ class RelayRun:
 
     async def stream(self) -> AsyncGenerator[Emitted]:
         """Yields text as it may be shown. Closing it cancels the work of both engines at once."""
-        inline = {role: e for role, e in self._engines.items() if isinstance(e, InlineEngine)}
-        if len(inline) == len(self._engines) and all(
-            e.capabilities().inline for e in inline.values()
-        ):
+        if all(engine.capabilities().inline for engine in self._engines.values()):
+            inline = cast(Mapping[ModelRole, InlineEngine], self._engines)  # the contract says so
             stream = InlineDrive(
                 self._machine, inline, self._recorder, self._id, self._retries, self._small_busy
             ).stream()
