@@ -45,7 +45,10 @@ def speed(
     write_read = [costs[role].tokens for role in ROLES]
     alone = limited = 0.0
     large_tokens = handoffs = turns = early = 0
-    lost = dict.fromkeys(("requests", "blocks_read_again", "overrun_tokens"), 0.0)
+    lost = dict.fromkeys(
+        ("requests", "blocks_read_again", "overrun_tokens", "tokens_slower_than_alone"), 0.0
+    )
+    paces = {role: _Pace() for role in ROLES}
     overrun = 0
     for run in runs[relay]:
         reading = reading_of(run.prompt_tokens, run.segments)
@@ -64,6 +67,9 @@ def speed(
         for segment in run.trace["segments"]:
             role = ModelRole(segment["role"])
             lost["overrun_tokens"] += segment["overrun_tokens"] * costs[role].tokens.write
+            paces[role].add(segment)
+    for role, pace in paces.items():
+        lost["tokens_slower_than_alone"] += pace.ms - pace.steps * costs[role].tokens.write
     first = len(runs[relay]) * costs[ModelRole.LARGE].request  # the large model alone needs it too
     lost["requests"] -= first
     equal = (wall["large"] / tokens["large"]) / (wall[relay] / tokens[relay])
@@ -81,12 +87,30 @@ def speed(
         "limit": speed_limit,
         "ratio_to_limit": equal / speed_limit,
         "most_that_the_servers_requests_allow": limited / (limited + lost["requests"]),
+        "ms_a_token_inside_segments": {role: pace.ms_a_step for role, pace in paces.items()},
         "lost_ms_a_turn": {
             "all": beyond / turns,
             **{name: ms / turns for name, ms in lost.items()},
             "rest": (beyond - sum(lost.values())) / turns,
         },
     }
+
+
+@dataclass
+class _Pace:
+    """Time from token to token of one model, where nothing was handed over in between."""
+
+    ms: float = 0.0
+    steps: int = 0
+
+    @property
+    def ms_a_step(self) -> float | None:
+        return self.ms / self.steps if self.steps else None
+
+    def add(self, segment: Mapping[str, Any]) -> None:
+        if segment["first_token_s"] is not None:
+            self.ms += (segment["ended_s"] - segment["first_token_s"]) * 1e3
+            self.steps += len(segment["token_ids"]) + segment["overrun_tokens"] - 1
 
 
 def _legs(run: Asked, block: int) -> list[tuple[ModelRole, int, int]]:

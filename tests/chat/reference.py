@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from tests.chat.well_known import NOW, Family
 _FAILURES = (TemplateError, TypeError, ValueError, LookupError, AttributeError)
 
 
-@contextmanager
+@pytest.fixture(scope="module", autouse=True)
 def stopped_clock() -> Iterator[None]:
     """transformers' ``strftime_now`` says `NOW`."""
     utilities = pytest.importorskip("transformers.utils.chat_template_utils")

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from relaygen.chat.tool_calls import CallHistory
 from relaygen.errors import RelayGenError
-from tests.chat.reference import Refused, as_shown, asked, rendered, stopped_clock
+from tests.chat.reference import Refused, as_shown, asked, rendered, stopped_clock  # noqa: F401 - a fixture
 from tests.chat.scenarios import SCENARIOS
-from tests.chat.well_known import FAMILIES, real_families
+from tests.chat.well_known import EVERY, FAMILIES
 
 pytestmark = pytest.mark.hf
-EVERY = {**FAMILIES, **real_families()}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _clock() -> Iterator[None]:
-    with stopped_clock():
-        yield
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

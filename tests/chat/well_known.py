@@ -228,3 +228,6 @@ def real_families() -> dict[str, Family]:
             switch=_ENABLE if "enable_thinking" in source else None,
         )
     return found
+
+
+EVERY = {**FAMILIES, **real_families()}

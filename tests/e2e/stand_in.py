@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from relaygen.views.playground import HEADERS, files
+from tests.serving import serving
 from tests.views.generations import generation
 
 
@@ -132,17 +131,6 @@ def _event(chunk: dict[str, Any]) -> bytes:
 def running() -> Iterator[StandIn]:
     """Serves a stand-in from a thread of its own."""
     stand_in = StandIn()
-    config = uvicorn.Config(
-        stand_in.app(), host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    listener = config.bind_socket()
-    stand_in.url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    try:
+    with serving(stand_in.app()) as url:
+        stand_in.url = f"{url}/"
         yield stand_in
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listener.close()

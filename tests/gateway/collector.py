@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import uvicorn
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -16,6 +15,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from tests.serving import serving
 
 
 class Collector:
@@ -67,16 +68,8 @@ def _value(value: Any) -> Any:
 def collector() -> Iterator[Collector]:
     """Serves one from a thread of its own."""
     opened = Collector()
-    config = uvicorn.Config(opened.app(), port=0, log_level="error", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    listener = config.bind_socket()
-    opened.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    try:
-        yield opened
-    finally:
-        opened.answers.set()
-        server.should_exit = True
-        thread.join(10)
-        listener.close()
+    with serving(opened.app()) as opened.url:
+        try:
+            yield opened
+        finally:
+            opened.answers.set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,19 +11,12 @@ from relaygen.gateway.failures import HttpError
 from relaygen.gateway.requests.chat import read_chat
 from relaygen.gateway.wire.chat_request import ChatRequest
 from relaygen.gateway.wire.decode import decode
-from tests.chat.reference import Refused, asked, rendered, stopped_clock
+from tests.chat.reference import Refused, asked, rendered, stopped_clock  # noqa: F401 - a fixture
 from tests.chat.scenarios import SCENARIOS
-from tests.chat.well_known import FAMILIES, real_families
+from tests.chat.well_known import EVERY, FAMILIES
 from tests.gateway.pairs import pair
 
 pytestmark = pytest.mark.hf
-EVERY = {**FAMILIES, **real_families()}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _clock() -> Iterator[None]:
-    with stopped_clock():
-        yield
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
