@@ -108,7 +108,10 @@ def sampling(request: CommonRequest, relay: Relay) -> dict[ModelRole, Sampling]:
         given["top_k"] = 0 if request.top_k == -1 else request.top_k  # -1 is vLLM's word for "off"
     if request.logit_bias is not None:
         given["logit_bias"] = _biases(request.logit_bias)
-    return {role: replace(model.sampling, **given) for role, model in relay.models.items()}
+    return {
+        role: replace(model.sampling, **given) if given else model.sampling
+        for role, model in relay.models.items()
+    }
 
 
 def _biases(biases: dict[int, float]) -> dict[int, float]:

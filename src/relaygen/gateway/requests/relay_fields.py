@@ -28,7 +28,9 @@ def relay_options(request: CommonRequest, service: Service) -> Options:
         CueProfileError: a cue cannot be matched, a profile is unknown.
     """
     policy = service.policy_of(request.model)
-    given = request.relaygen or RelayFields()
+    given = request.relaygen
+    if given is None:
+        return Options(policy=policy)
     if given.policy is not None:
         if given.policy not in POLICIES:
             raise refused(
