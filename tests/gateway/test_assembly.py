@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -19,10 +19,12 @@ from relaygen.errors import (
     SettingsError,
     TokenizerMismatchError,
 )
+from relaygen.gateway import create_app
 from relaygen.gateway.assembly import open_service
 from relaygen.settings import Settings, load
 from relaygen.tokens import Tokenizer
 from relaygen.types import ModelRole
+from tests.gateway.asgi import Client
 
 TOKENIZER = demo_models.hf_folder("large")
 
@@ -36,9 +38,10 @@ async def served(
         yield server.url
 
 
-def settings(large: str, small: str, **relay: Any) -> Settings:
+def settings(large: str | list[str], small: str, **relay: Any) -> Settings:
     told = {"tokenizer": TOKENIZER, "profile": "demo"} | relay
-    pools = {"large": {"replicas": [large]}, "small": {"replicas": [small]}}
+    replicas = [large] if isinstance(large, str) else large
+    pools = {"large": {"replicas": replicas}, "small": {"replicas": [small]}}
     return load(None, pools | {"relay": {k: v for k, v in told.items() if v is not None}})
 
 
@@ -71,6 +74,38 @@ async def test_deadlines_of_the_settings_are_those_of_the_pool() -> None:
             failures = engine.counts().replicas[0].failures
     assert set(failures) == {"between_tokens_s"}
     assert result.trace.failovers == failures["between_tokens_s"] > 0
+
+
+@pytest.mark.parametrize("healthy", [1, 0])
+async def test_a_replica_with_another_model_is_left_out_and_the_operator_sees_why(
+    healthy: int,
+) -> None:
+    own = Tokenizer.load(TOKENIZER)
+    no_model = ServerFault(kind="status", status=404)
+    async with AsyncExitStack() as stack:
+        wrong = await stack.enter_async_context(served(tokenizer=own, fault=no_model))
+        small = await stack.enter_async_context(served(tokenizer=own))
+        right = [await stack.enter_async_context(served(tokenizer=own)) for _ in range(healthy)]
+        service = await stack.enter_async_context(open_service(settings([wrong, *right], small)))
+        client = Client(create_app(service))
+        replies = [
+            await client.chat(f"{n}?", model="relay", max_tokens=9, stream=n % 2 == 0)
+            for n in range(12)
+        ]
+        ready = await client.get("/health/ready")
+        metrics = (await client.get("/metrics")).body.decode()
+    assert {reply.status for reply in replies} == {200 if healthy else 502}
+    if healthy:
+        assert all(reply.events[-1] == "[DONE]" for reply in replies[::2])
+    else:
+        assert "404" in replies[0].error["message"]
+        assert "check the address, the dialect and model" in replies[0].error["message"]
+    assert ready.status == (200 if healthy else 503)
+    assert ready.json["left_out"].keys() == {f"large {wrong}"}
+    assert "answered 404" in ready.json["left_out"][f"large {wrong}"]
+    labels = f'replica="{wrong}",role="large"'
+    assert f"relaygen_replica_up{{{labels}}} 0.0" in metrics
+    assert f'relaygen_replica_failures_total{{kind="misfit",{labels}}}' in metrics
 
 
 async def test_a_server_with_another_tokenizer_is_refused() -> None:
