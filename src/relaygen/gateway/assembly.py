@@ -17,6 +17,7 @@ from relaygen.engines.deadlines import LegDeadlines
 from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine
 from relaygen.engines.pool import PoolEngine, PoolOptions, Replica
 from relaygen.errors import InvalidRequestError, SettingsError
+from relaygen.gateway.defaults import with_defaults
 from relaygen.gateway.service import Service
 from relaygen.relay.profile import CueProfile
 from relaygen.settings import PoolSettings, Settings, server_key
@@ -55,6 +56,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
                 model = await _open_served(role, pool, read)
             stack.push_async_callback(model.engine.aclose)
             models[role] = model
+        models = with_defaults(models, settings.relay)
         large, small = models[ModelRole.LARGE], models[ModelRole.SMALL]
         pools = {r: m.engine for r, m in models.items() if isinstance(m.engine, PoolEngine)}
         limit = settings.relay.max_queue_for_handoff

@@ -32,6 +32,7 @@ from relaygen.engines.openai_http.dialects.words import (
 )
 from relaygen.engines.openai_http.penalties import within_one_request
 from relaygen.engines.openai_http.scores import listed_score
+from relaygen.engines.penalties import Penalties
 from relaygen.errors import EngineProtocolError, EngineSetupError, UnsupportedError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
@@ -77,7 +78,7 @@ class VLLM:
             stop_strings=4 if stops is None else stops,
             prompt_scoring=True,
             prefix_cache=True,
-            penalties=False,
+            penalties=Penalties.FREQUENCY,
             context_tokens=served.context_tokens,
             vocab_size=served.vocab_size,
         )
