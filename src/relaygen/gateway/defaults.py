@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from relaygen.api import Model
-from relaygen.engines.penalties import check_penalties
+from relaygen.api.model import default_sampling
+from relaygen.engines.penalties import Penalties, check_penalties
 from relaygen.errors import SettingsError, UnsupportedError
-from relaygen.settings import RelaySettings
+from relaygen.settings import RelaySettings, Settings
 from relaygen.types import ModelRole, Sampling
 
 
@@ -26,12 +27,31 @@ def with_defaults(
         for role, model in models.items()
     }
     for role, model in found.items():
-        counted = model.engine.capabilities().penalties
-        try:
-            check_penalties(model.sampling, counted, role)
-        except UnsupportedError as error:
-            raise _unusable(error.param or "", model.sampling, role, relay) from error
+        _check(model.sampling, model.engine.capabilities().penalties, role, relay)
     return found
+
+
+def check_defaults(settings: Settings) -> None:
+    """What `with_defaults` finds, as far as files show it: no server counts more than frequency.
+
+    Raises:
+        SettingsError: as there.
+        ModelLoadError: the tokenizer's folder or file is damaged.
+    """
+    relay = settings.relay
+    if relay.tokenizer is None or not relay.tokenizer.exists():
+        return
+    sampling = relay.sampling.over(default_sampling(relay.tokenizer))
+    for role, pool in ((ModelRole.LARGE, settings.large), (ModelRole.SMALL, settings.small)):
+        if pool.replicas:
+            _check(sampling, Penalties.FREQUENCY, role, relay)
+
+
+def _check(sampling: Sampling, counted: Penalties, role: ModelRole, relay: RelaySettings) -> None:
+    try:
+        check_penalties(sampling, counted, role)
+    except UnsupportedError as error:
+        raise _unusable(error.param or "", sampling, role, relay) from error
 
 
 def _unusable(

@@ -179,6 +179,20 @@ def test_a_generation_ends_at_once_where_all_are_misfits(
     run(scene())
 
 
+def test_a_generation_that_is_under_way_waits_for_a_misfit_to_be_mended_and_else_says_why() -> None:
+    async def scene() -> None:
+        pool = choosy("AB", A=wrong_model(), B=wrong_model())
+        going_on = asyncio.create_task(write(pool, leg(SCRIPT[:5])))
+        with pytest.raises(EngineUnavailableError, match="A EJECTED: answered 404: no such model"):
+            await going_on
+        assert now() == pytest.approx(30, abs=1)
+        going_on = asyncio.create_task(write(pool, leg(SCRIPT[:5])))
+        pool["B"].reason = None  # type: ignore[attr-defined]
+        assert (*SCRIPT[:5], *await going_on) == WHOLE
+
+    run(scene())
+
+
 @pytest.mark.parametrize(("reason", "kind"), MISFITS)
 def test_a_replica_that_becomes_a_misfit_in_the_middle_moves_the_generation(
     reason: Callable[[], EngineSetupError], kind: str

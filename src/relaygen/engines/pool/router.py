@@ -139,6 +139,11 @@ class Router:
         if (last := misfits[-1]) is not None and None not in misfits:
             raise type(last)(str(last), retryable=False) from last
 
+    def _why_out(self) -> str:
+        """The last failures of the replicas that are out, for messages."""
+        out = [m for m in self._members if m.health.state is not ReplicaState.UP]
+        return "".join(f"; {m.name} {m.health.state}: {m.last_error}" for m in out)
+
     def _choose(self, home: Home, roomy: Sequence[Member]) -> Member:
         for member in roomy:
             if member.name == home.replica:
@@ -183,7 +188,8 @@ class Router:
             load = self.load()
             raise EngineUnavailableError(
                 f"no replica for {self._now() - began:g} s: of {len(self._members)}, "
-                f"{load.usable} may be given legs, and {load.queued} other legs wait",
+                f"{load.usable} may be given legs, and {load.queued} other legs wait"
+                f"{self._why_out()}",
                 retryable=False,
             ) from error
         finally:
