@@ -92,8 +92,15 @@ class ServerBusyError(EngineUnavailableError):
         self.retry_after_s = retry_after_s
 
 
-class EngineAccessError(EngineError):
-    """The server lets us do nothing: the key is missing or wrong. Another server may have another."""
+class EngineSetupError(EngineError):
+    """The server is not set up for us: it has another model, or none of what its kind must have.
+
+    No request of ours will do better on it; another server may be set up well.
+    """
+
+
+class EngineAccessError(EngineSetupError):
+    """The server lets us do nothing: the key is missing or wrong."""
 
 
 class EngineProtocolError(EngineError):

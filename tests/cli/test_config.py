@@ -42,6 +42,22 @@ def test_a_mistake_is_one_line_with_its_place(
     assert "Traceback" not in error
 
 
+def test_a_models_penalty_that_no_server_can_count_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "generation_config.json").write_text('{"repetition_penalty": 1.1}')
+    file = tmp_path / "relaygen.toml"
+    pools = "".join(
+        f"[{r}]\nreplicas = ['http://127.0.0.1:{p}']\n" for r, p in (("large", 1), ("small", 2))
+    )
+    text = f"{pools}[relay]\ntokenizer = {str(tmp_path)!r}\n"
+    file.write_text(text, encoding="utf-8")
+    assert run_app(["config", "check", str(file)]) == 2
+    assert "put `repetition_penalty = 1` under [relay.sampling]" in capsys.readouterr().err
+    file.write_text(f"{text}sampling = {{ repetition_penalty = 1 }}\n", encoding="utf-8")
+    assert run_app(["config", "check", str(file)]) == 0
+
+
 def test_a_key_is_the_one_that_was_hashed(capsys: pytest.CaptureFixture[str]) -> None:
     run_app(["config", "key"])
     shown = dict(line.split() for line in capsys.readouterr().out.splitlines())

@@ -18,6 +18,7 @@ from relaygen.engines.constraint import Constraint, ConstraintKind
 from relaygen.engines.forced_call import ForcedCall, forced
 from relaygen.engines.form_start import Place
 from relaygen.engines.formed import FormedAnswer
+from relaygen.engines.pool import PoolEngine, Replica
 from relaygen.engines.simulated import Fault, SimulatedEngine
 from relaygen.engines.simulated.server.forms import Choice
 from relaygen.errors import EngineProtocolError, InvalidRequestError, TokenizerError
@@ -173,6 +174,23 @@ def test_a_call_that_breaks_off_is_made_anew(after: list[int], first: int) -> No
     written, error = run(text_of(formed))
     assert error is None
     made(HERMES, written.removesuffix("<|im_end|>"))
+
+
+@pytest.mark.parametrize("names", [["get"], list(FUNCTIONS)])
+@pytest.mark.parametrize("whole", [True, False])
+async def test_what_the_model_read_and_who_wrote_is_told_once(
+    names: list[str], whole: bool
+) -> None:
+    replica = Replica(name="A", engine=held())
+    pool = PoolEngine([replica])
+    asked = forced(pool, call(names=names), ModelRole.LARGE, TOKENIZER)
+    if whole:
+        asked = FormedAnswer(pool, asked, tags(Place.CLOSED))
+    found = await outputs(asked, leg())
+    read = [output.prompt_evaluated for output in found if output.prompt_evaluated is not None]
+    assert len(read) == 1
+    assert read[0] >= len(PROMPT)
+    assert [output.replica for output in found if output.replica is not None] == ["A"]
 
 
 async def test_every_token_has_its_score() -> None:

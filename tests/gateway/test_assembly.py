@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,26 +22,29 @@ from relaygen.errors import (
     SettingsError,
     TokenizerMismatchError,
 )
+from relaygen.gateway import create_app
 from relaygen.gateway.assembly import open_service
 from relaygen.settings import Settings, load
 from relaygen.tokens import Tokenizer
 from relaygen.types import ModelRole
+from tests.gateway.asgi import Client, Response
 
 TOKENIZER = demo_models.hf_folder("large")
 
 
 @asynccontextmanager
 async def served(
-    *, tokenizer: Tokenizer | None, fault: ServerFault | None = None
+    *, tokenizer: Tokenizer | None, fault: ServerFault | None = None, dialect: str = "vllm"
 ) -> AsyncIterator[str]:
-    backend = storyteller("vllm", tokenizer=tokenizer, sentences=6, faults=fault)
+    backend = storyteller(dialect, tokenizer=tokenizer, sentences=6, faults=fault)
     async with SimulatedServer(backend) as server:
         yield server.url
 
 
-def settings(large: str, small: str, **relay: Any) -> Settings:
+def settings(large: str | list[str], small: str, **relay: Any) -> Settings:
     told = {"tokenizer": TOKENIZER, "profile": "demo"} | relay
-    pools = {"large": {"replicas": [large]}, "small": {"replicas": [small]}}
+    replicas = [large] if isinstance(large, str) else large
+    pools = {"large": {"replicas": replicas}, "small": {"replicas": [small]}}
     return load(None, pools | {"relay": {k: v for k, v in told.items() if v is not None}})
 
 
@@ -71,6 +77,94 @@ async def test_deadlines_of_the_settings_are_those_of_the_pool() -> None:
             failures = engine.counts().replicas[0].failures
     assert set(failures) == {"between_tokens_s"}
     assert result.trace.failovers == failures["between_tokens_s"] > 0
+
+
+@pytest.mark.parametrize("mixed", [("vllm",), ("vllm", "llama_server")], ids="-".join)
+async def test_penalties_are_what_every_server_that_may_write_can_count(
+    mixed: tuple[str, ...],
+) -> None:
+    own = Tokenizer.load(TOKENIZER)
+    async with AsyncExitStack() as stack:
+
+        async def url(dialect: str) -> str:
+            return await stack.enter_async_context(served(tokenizer=own, dialect=dialect))
+
+        large, small = [await url(dialect) for dialect in mixed], await url("llama_server")
+        service = await stack.enter_async_context(open_service(settings(large, small)))
+        client = Client(create_app(service))
+
+        async def ask(model: str, **fields: Any) -> Response:
+            return await client.chat(model=model, stream=True, max_tokens=200, **fields)
+
+        relayed = await ask("relay", frequency_penalty=0.5)
+        alone = await ask("relay:large", frequency_penalty=0.5)
+        neutral = await ask("relay", frequency_penalty=0)
+    assert (relayed.status, relayed.error["param"]) == (400, "frequency_penalty")
+    assert relayed.error["code"] == "unsupported_value"
+    assert neutral.events[-1] == "[DONE]"
+    if len(mixed) == 1:
+        assert alone.events[-1] == "[DONE]"
+    else:
+        assert (alone.status, alone.error["param"]) == (400, "frequency_penalty")
+
+
+async def test_a_models_penalty_that_no_request_could_have_keeps_the_gateway_from_starting(
+    tmp_path: Path,
+) -> None:
+    folder = shutil.copytree(TOKENIZER, tmp_path / "model")
+    file = folder / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"repetition_penalty": 1.1}))
+    own = Tokenizer.load(TOKENIZER)
+    async with served(tokenizer=own) as large, served(tokenizer=own) as small:
+        with pytest.raises(SettingsError, match=r"model has repetition_penalty 1\.1") as raised:
+            async with open_service(settings(large, small, tokenizer=folder)):
+                pass
+        assert "put `repetition_penalty = 1` under [relay.sampling]" in str(raised.value)
+        without = settings(large, small, tokenizer=folder, sampling={"repetition_penalty": 1})
+        async with open_service(without) as service:
+            client = Client(create_app(service))
+            taken = await client.chat(model="relay", max_tokens=50)
+            asked = await client.chat(model="relay", repetition_penalty=1.1)
+            sampling = service.relay.models[ModelRole.LARGE].sampling
+        too_much = settings(large, small, sampling={"presence_penalty": 0.5})
+        with pytest.raises(SettingsError, match=r"relay\.sampling has presence_penalty 0\.5"):
+            async with open_service(too_much):
+                pass
+    assert taken.status == 200
+    assert (asked.status, asked.error["param"]) == (400, "repetition_penalty")
+    assert (sampling.repetition_penalty, sampling.temperature) == (1.0, 0.6)
+
+
+@pytest.mark.parametrize("healthy", [1, 0])
+async def test_a_replica_with_another_model_is_left_out_and_the_operator_sees_why(
+    healthy: int,
+) -> None:
+    own = Tokenizer.load(TOKENIZER)
+    no_model = ServerFault(kind="status", status=404)
+    async with AsyncExitStack() as stack:
+        wrong = await stack.enter_async_context(served(tokenizer=own, fault=no_model))
+        small = await stack.enter_async_context(served(tokenizer=own))
+        right = [await stack.enter_async_context(served(tokenizer=own)) for _ in range(healthy)]
+        service = await stack.enter_async_context(open_service(settings([wrong, *right], small)))
+        client = Client(create_app(service))
+        replies = [
+            await client.chat(f"{n}?", model="relay", max_tokens=9, stream=n % 2 == 0)
+            for n in range(12)
+        ]
+        ready = await client.get("/health/ready")
+        metrics = (await client.get("/metrics")).body.decode()
+    assert {reply.status for reply in replies} == {200 if healthy else 502}
+    if healthy:
+        assert all(reply.events[-1] == "[DONE]" for reply in replies[::2])
+    else:
+        assert "404" in replies[0].error["message"]
+        assert "check the address, the dialect and model" in replies[0].error["message"]
+    assert ready.status == (200 if healthy else 503)
+    assert ready.json["left_out"].keys() == {f"large {wrong}"}
+    assert "answered 404" in ready.json["left_out"][f"large {wrong}"]
+    labels = f'replica="{wrong}",role="large"'
+    assert f"relaygen_replica_up{{{labels}}} 0.0" in metrics
+    assert f'relaygen_replica_failures_total{{kind="misfit",{labels}}}' in metrics
 
 
 async def test_a_server_with_another_tokenizer_is_refused() -> None:

@@ -118,9 +118,10 @@ async def test_a_model_that_ends_in_its_reasoning_makes_the_call_all_the_same(mo
     validate(function["arguments"])
 
 
-async def test_one_call_is_made_where_calls_may_not_be_parallel() -> None:
+@pytest.mark.parametrize("parallel", [True, False])
+async def test_one_call_is_made_whether_or_not_calls_may_be_parallel(parallel: bool) -> None:
     async with pair(engine=Forming) as opened:
         reply = await opened.client.chat(
-            tools=[COUNT], tool_choice="required", parallel_tool_calls=False
+            tools=[COUNT], tool_choice="required", parallel_tool_calls=parallel
         )
     message_of(reply, stream=False)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from relaygen import errors
-from relaygen.engines.base import EngineOutput, GenerateRequest
-from relaygen.engines.openai_http.penalties import within_one_request
+from relaygen.engines.base import Capabilities
+from relaygen.engines.penalties import Penalties
 from relaygen.engines.simulated import Fault, SimulatedEngine
 from relaygen.gateway.failures import HttpError, failure
 from relaygen.settings import ServerSettings
@@ -165,14 +166,18 @@ async def test_a_refusal_has_a_code_for_programs(param: str, code: str, opened: 
 @pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty", "repetition_penalty"])
 async def test_what_a_server_cannot_honour_has_a_code_too(name: str) -> None:
     class OverHTTP(SimulatedEngine):
-        def generate(self, request: GenerateRequest) -> AsyncGenerator[EngineOutput]:
-            within_one_request(request, server_counts=False)
-            return super().generate(request)
+        def capabilities(self) -> Capabilities:
+            return replace(super().capabilities(), penalties=Penalties.NONE)
 
     async with pair(engine=OverHTTP) as opened:
-        reply = await opened.client.chat(**{name: 1.5})
-    assert (reply.status, reply.error["param"]) == (400, name)
-    assert reply.error["code"] == "unsupported_value"
+        replies = [
+            await opened.client.chat(stream=stream, **{name: 1.5}) for stream in (True, False)
+        ]
+        legs = [engine.counters.legs for engine in opened.engines.values()]
+    for reply in replies:
+        assert (reply.status, reply.error["param"]) == (400, name)
+        assert reply.error["code"] == "unsupported_value"
+    assert legs == [0, 0]
 
 
 @pytest.mark.asyncio(loop_scope="module")

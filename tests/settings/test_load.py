@@ -11,7 +11,7 @@ import pytest
 from relaygen.errors import SettingsError
 from relaygen.relay.config import RelayConfig
 from relaygen.settings import load
-from relaygen.types import ModelRole
+from relaygen.types import ModelRole, Sampling
 
 Write = Callable[..., Path]
 
@@ -73,6 +73,18 @@ def test_a_file_is_read(write: Write) -> None:
     assert settings.large.replicas == ("http://127.0.0.1:8001", "http://127.0.0.1:8002")
     assert settings.server.port == 9000
     assert [key.concurrency for key in settings.keys] == [None, 2]
+
+
+def test_sampling_may_come_from_the_file_and_the_environment(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELAYGEN_RELAY__SAMPLING__REPETITION_PENALTY", "1")
+    text = GOOD.replace("[large]", "[relay.sampling]\ntop_k = 5\n\n[large]", 1)
+    sampling = load(write(text)).relay.sampling
+    own = Sampling(repetition_penalty=1.1, temperature=0.6, top_k=20)
+    assert sampling.over(own) == Sampling(temperature=0.6, top_k=5)
+    with pytest.raises(SettingsError, match=r"toml:6: relay.sampling: top_p is 2\.0"):
+        load(write(text.replace("top_k = 5", "top_p = 2.0")))
 
 
 def test_limits_are_those_of_the_relay(write: Write) -> None:

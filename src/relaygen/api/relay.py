@@ -16,6 +16,7 @@ from relaygen.api.pairing import Match, close_now, match
 from relaygen.api.stream import Stream
 from relaygen.chat import FirstStage, Message, PromptTokens
 from relaygen.engines.forced_call import ForcedCall
+from relaygen.engines.penalties import check_penalties
 from relaygen.errors import (
     ContextLengthError,
     CueProfileError,
@@ -219,6 +220,7 @@ class Relay:
             handoff_share=options.handoff_share,
         )
         generation = self._generation(prompt, options)
+        self._check_penalties(wanted, generation)
         tokenizer = self.models[ModelRole.LARGE].tokenizer
         engines = {role: model.engine for role, model in self.models.items()}
         return RelayRun(
@@ -227,6 +229,16 @@ class Relay:
             generation_id=options.generation_id,
             small_busy=self.small_busy,
         )
+
+    def _check_penalties(self, policy: str, generation: Generation) -> None:
+        writing = tuple(ModelRole) if policy in SHARED_ANSWERS else (ModelRole(policy),)
+        for role in writing:
+            check_penalties(
+                generation.writers[role].sampling,
+                self.models[role].engine.capabilities().penalties,
+                role,
+                max_tokens=generation.max_tokens,
+            )
 
     def _generation(self, prompt: PromptTokens, options: Options) -> Generation:
         reasoning = self.encoder.reasoning

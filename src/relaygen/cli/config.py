@@ -54,9 +54,11 @@ def check(
 
     No server is asked and no model is loaded.
     """
+    from relaygen.gateway.defaults import check_defaults
     from relaygen.settings import load
 
     settings = load(file)
+    check_defaults(settings)
     typer.echo(f"{file}: good")
     typer.echo(f"  model   {settings.relay.name}")
     typer.echo(f"  large   {_pool(settings.large)}")

@@ -20,6 +20,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from relaygen.engines.penalties import Penalties
 from relaygen.errors import ContextLengthError, EngineError, InvalidRequestError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
@@ -39,7 +40,7 @@ class Capabilities:
         rewind: tokens may be taken back without evaluating the prefix again.
         inline: `submit` works (the engine is an `InlineEngine`).
         seeds: a seeded leg repeats exactly.
-        penalties: counts penalties over `generated_from`, not over the leg alone.
+        penalties: which ones it counts from `generated_from` on, and not over the leg alone.
         context_tokens: prompt plus generation that one sequence can hold.
         vocab_size: ids are in ``range(vocab_size)``.
     """
@@ -54,7 +55,7 @@ class Capabilities:
     rewind: bool = False
     inline: bool = False
     seeds: bool = True
-    penalties: bool = True
+    penalties: Penalties = Penalties.ALL
     context_tokens: int
     vocab_size: int
 

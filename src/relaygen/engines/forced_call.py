@@ -114,6 +114,7 @@ class _Writing:
         self._request = request
         self._closing = tokenizer.encode(call.closing, parse_special=True)
         self._written: list[int] = []
+        self._told = False
         self._end: EngineOutput | None = None  # of the last part
 
     async def write(
@@ -196,20 +197,26 @@ class _Writing:
             return
         request = continued(self._request, self._written, room)
         async with aclosing(engine.generate(request)) as outputs:
-            async for output in outputs:
+            async for written in outputs:
+                output = self._once(written)
                 count = len(output.token_ids)
                 if count and output.token_ids[-1] in request.eos_ids:
                     count -= 1
                 self._written += output.token_ids[:count]
-                self._end = _split(output, count, None, last=True)
+                self._end = _split(output, count, last=True)
                 if output.end is LegEnd.LENGTH:
                     yield output
                     return
                 if count:
-                    yield _split(output, count, output.prompt_evaluated, last=False)
+                    yield _split(output, count, last=False)
                 if output.end is not None:
                     return
         raise EngineError("the engine stopped without saying why", retryable=True)
+
+    def _once(self, output: EngineOutput) -> EngineOutput:
+        """Without what the first output of a leg says, where that was said in an earlier part."""
+        told, self._told = self._told, True
+        return replace(output, prompt_evaluated=None, replica=None) if told else output
 
     def _name(self, token_ids: Sequence[int], arguments: Mapping[str, Engine]) -> str:
         try:
@@ -226,14 +233,8 @@ class _Writing:
         )
 
 
-def _split(output: EngineOutput, at: int, evaluated: int | None, *, last: bool) -> EngineOutput:
+def _split(output: EngineOutput, at: int, *, last: bool) -> EngineOutput:
     """The tokens of an output from `at` on, or those before; it ends nothing."""
     part = slice(at, None) if last else slice(at)
     scores = None if output.scores is None else output.scores[part]
-    return replace(
-        output,
-        token_ids=output.token_ids[part],
-        scores=scores,
-        end=None,
-        prompt_evaluated=evaluated,
-    )
+    return replace(output, token_ids=output.token_ids[part], scores=scores, end=None)

@@ -184,4 +184,7 @@ def _joined(outputs: Sequence[EngineOutput]) -> EngineOutput:
     if first.scores is not None:
         scores = tuple(score for output in outputs for score in output.scores or ())
     tokens = tuple(token_id for output in outputs for token_id in output.token_ids)
-    return EngineOutput(tokens, scores, outputs[-1].end, first.prompt_evaluated, first.replica)
+    # A call that is forced begins with tokens that are not drawn: no server has been asked yet.
+    read = (o.prompt_evaluated for o in outputs if o.prompt_evaluated is not None)
+    replicas = (o.replica for o in outputs if o.replica is not None)
+    return EngineOutput(tokens, scores, outputs[-1].end, next(read, None), next(replicas, None))

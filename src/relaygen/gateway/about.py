@@ -13,6 +13,7 @@ from relaygen.gateway.endpoint import EXCHANGE, Gateway
 from relaygen.gateway.failures import HttpError, failure
 from relaygen.gateway.logs import log_bug
 from relaygen.gateway.openapi import openapi
+from relaygen.gateway.replicas import left_out
 from relaygen.gateway.wire.about_replies import (
     HealthReply,
     ModelList,
@@ -48,10 +49,11 @@ class About:
         """``GET /health/ready``: 503 while draining, or where no request could be served."""
         gateway = self._gateway
         problem = "draining" if gateway.traffic.draining else gateway.service.ready()
+        out = left_out(gateway.service.replicas())
         if problem is None:
-            return _json(HealthReply(status="ready"))
+            return _json(HealthReply(status="ready", left_out=out))
         wait = {"retry-after": str(gateway.settings.retry_after_s)}
-        return _json(HealthReply(status="not ready", reason=problem), 503, wait)
+        return _json(HealthReply(status="not ready", reason=problem, left_out=out), 503, wait)
 
     async def metrics(self, request: Request) -> Response:
         """``GET /metrics``."""

@@ -60,7 +60,7 @@ def create_app(
         settings=settings,
         keys=KeyRing(keys, clock),
         traffic=traffic,
-        metrics=Metrics(lambda: traffic.generations, service.queue),
+        metrics=Metrics(lambda: traffic.generations, service.queue, service.replicas),
         clock=clock,
     )
     about = About(gateway)

@@ -17,6 +17,7 @@ from relaygen.engines.deadlines import LegDeadlines
 from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine
 from relaygen.engines.pool import PoolEngine, PoolOptions, Replica
 from relaygen.errors import InvalidRequestError, SettingsError
+from relaygen.gateway.defaults import with_defaults
 from relaygen.gateway.service import Service
 from relaygen.relay.profile import CueProfile
 from relaygen.settings import PoolSettings, Settings, server_key
@@ -55,8 +56,9 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
                 model = await _open_served(role, pool, read)
             stack.push_async_callback(model.engine.aclose)
             models[role] = model
+        models = with_defaults(models, settings.relay)
         large, small = models[ModelRole.LARGE], models[ModelRole.SMALL]
-        pools = [m.engine for m in (large, small) if isinstance(m.engine, PoolEngine)]
+        pools = {r: m.engine for r, m in models.items() if isinstance(m.engine, PoolEngine)}
         limit = settings.relay.max_queue_for_handoff
         relay = await asyncio.to_thread(
             Relay,
@@ -66,7 +68,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             config=settings.relay.config(),
             small_busy=None if limit is None else _busy(small.engine, limit),
         )
-        for pool_engine in pools:
+        for pool_engine in pools.values():
             pool_engine.start_checks()
         yield Service(
             relay,
@@ -74,7 +76,8 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             policy=settings.relay.policy,
             allowed_profiles=_named(settings.relay.profile, profile),
             ready=lambda: _not_ready(large.engine),
-            queue=lambda: float(sum(engine.load().queued for engine in pools)),
+            queue=lambda: float(sum(engine.load().queued for engine in pools.values())),
+            replicas=lambda: {role: pool.counts().replicas for role, pool in pools.items()},
         )
 
 

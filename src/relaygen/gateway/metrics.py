@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from relaygen.gateway.exchange import Exchange
 from relaygen.gateway.intervals import Intervals
+from relaygen.gateway.replicas import ReplicaFigures, Replicas
 from relaygen.runner import Result
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -19,13 +20,17 @@ class Metrics:
     """All of them. Labels hold names of the gateway's own only, never a client's text."""
 
     def __init__(
-        self, generations: Callable[[], float], queue: Callable[[], float] | None = None
+        self,
+        generations: Callable[[], float],
+        queue: Callable[[], float] | None = None,
+        replicas: Callable[[], Replicas] = dict,
     ) -> None:
         """Makes them.
 
         Args:
             generations: how many run now.
             queue: how many legs wait for an engine; None where nothing tells.
+            replicas: the servers behind each model.
         """
         self.registry = registry = CollectorRegistry()
         self._requests = Counter(
@@ -78,6 +83,7 @@ class Metrics:
             _TOKEN_SECONDS,
         )
         registry.register(self.between_texts)
+        registry.register(ReplicaFigures(replicas))
         for name, text, read in (
             ("relaygen_in_flight", "Generations that run now.", generations),
             ("relaygen_queue", "Legs that wait for an engine.", queue or (lambda: 0.0)),

@@ -12,6 +12,7 @@ from relaygen.chat import TemplateReport, understood
 from relaygen.chat.tool_calls import CallHistory, ToolCallFormat, detect_tool_calls
 from relaygen.errors import CueProfileError
 from relaygen.gateway.failures import HttpError
+from relaygen.gateway.replicas import Replicas
 from relaygen.relay.policies import POLICIES
 from relaygen.relay.profile import CueProfile
 
@@ -43,6 +44,7 @@ class Service:
         allowed_profiles: Mapping[str, CueProfile] | None = None,
         ready: Callable[[], str | None] | None = None,
         queue: Callable[[], float] | None = None,
+        replicas: Callable[[], Replicas] = dict,
         new_id: Callable[[], str] = lambda: secrets.token_hex(12),
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -55,12 +57,14 @@ class Service:
             allowed_profiles: that a request may name, beside the packaged ones.
             ready: why no request can be served now, None if it can; None: always.
             queue: how many legs wait for an engine, for metrics.
+            replicas: the servers behind each model, for metrics and health.
             new_id: makes ids of completions and tool calls unique.
             wall_clock: for ``created``.
         """
         self.relay = relay
         self.name = name
         self.queue = queue
+        self.replicas = replicas
         self.ready = ready or (lambda: None)
         self.new_id = new_id
         self.wall_clock = wall_clock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from relaygen.errors import InvalidRequestError
 from relaygen.relay.config import RelayConfig
+from relaygen.types import Sampling
 
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -108,6 +109,40 @@ class PoolSettings(_Part):
         return self
 
 
+class SamplingSettings(_Part):
+    """How both models draw where a request does not say: before what their files say.
+
+    Attributes:
+        temperature: see `Sampling`, as the others; None: what the model's file says.
+        top_k: likewise.
+        top_p: likewise.
+        min_p: likewise.
+        presence_penalty: likewise.
+        frequency_penalty: likewise.
+        repetition_penalty: likewise; 1 takes back one that servers cannot honour.
+    """
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+
+    @model_validator(mode="after")
+    def _in_range(self) -> Self:
+        try:
+            self.over(Sampling())
+        except InvalidRequestError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def over(self, sampling: Sampling) -> Sampling:
+        """A model's own sampling, with what is set here."""
+        return replace(sampling, **self.model_dump(exclude_none=True))
+
+
 class RelaySettings(_Part):
     """The pair as clients see it.
 
@@ -119,6 +154,7 @@ class RelaySettings(_Part):
         policy: what decides who writes, unless a request says otherwise.
         limits: fields of `RelayConfig`; the policy ``paper`` brings the published code's, and takes
             `read_ahead` and `stop_hints` alone, which change no greedy text.
+        sampling: instead of the models' defaults, where a request does not say.
         max_queue_for_handoff: with more legs waiting for the small model, the large one writes on.
     """
 
@@ -127,6 +163,7 @@ class RelaySettings(_Part):
     profile: str | None = None
     policy: Literal["relay", "large", "small", "random", "paper"] = "relay"
     limits: dict[str, int | bool | str] = Field(default_factory=dict)
+    sampling: SamplingSettings = SamplingSettings()
     max_queue_for_handoff: Annotated[int | None, Field(ge=0)] = None
 
     @field_validator("limits")

@@ -13,6 +13,7 @@ from relaygen.errors import (
     EngineAccessError,
     EngineError,
     EngineProtocolError,
+    EngineSetupError,
     EngineUnavailableError,
     InvalidRequestError,
     ServerBusyError,
@@ -100,7 +101,7 @@ async def test_garbage_in_the_stream(what: str) -> None:
 
 async def test_no_token_ids_says_which_server_has_them() -> None:
     error, _ = await failure(Answer(stream(b'{"choices": [{"text": "a"}]}')))
-    assert isinstance(error, EngineProtocolError)
+    assert isinstance(error, EngineSetupError)
     assert not error.retryable
     assert "text dialect" in str(error)
 
@@ -163,7 +164,15 @@ STATUSES: dict[str, tuple[int, bytes, type[Exception], bool | None]] = {
     "filter": (403, b"{}", EngineError, False),
     "latin-1": (500, b'"\xe9"', EngineError, True),
     "deep": (500, b"[" * 60_000, EngineError, True),
-    "path": (404, b"<html>", EngineError, False),
+    "path": (404, b"<html>", EngineSetupError, False),
+    "vLLM's model": (
+        404,
+        b'{"error":{"message":"The model `x` does not exist.","type":"NotFoundError"}}',
+        EngineSetupError,
+        False,
+    ),
+    "method": (405, b"", EngineSetupError, False),
+    "not implemented": (501, b"", EngineError, True),
     "busy": (429, b"", ServerBusyError, True),
     "draining": (503, b'"later"', ServerBusyError, True),
     "broken": (500, b'{"error":"oh"}', EngineError, True),

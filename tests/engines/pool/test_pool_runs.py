@@ -187,6 +187,40 @@ def test_replicas_dying_all_the_time_cost_long_generations_nothing() -> None:
     assert sum(result.trace.failovers for result in found) > 3 * 2  # more than `max_retries`
 
 
+@pytest.mark.parametrize("tokens", [1, 0])
+def test_only_attempts_without_a_token_are_counted(tokens: int) -> None:
+    stalls = [
+        Break(LARGE, name, number, Fault(kind="stall", after=tokens))
+        for name in "ABC"
+        for number in range(200)
+    ]
+
+    async def scene() -> tuple[Result, int]:
+        limits = {"wait_s": FOR_EVER, "attempts": 3, "eject_after": 10**6}
+        pools = {
+            LARGE: open_pool("long", LARGE, stalls, **limits),
+            SMALL: open_pool("long", SMALL, (), **limits),
+        }
+        engines = {role: pool.engine for role, pool in pools.items()}
+        result = await RelayRun(SCENES["long"].machine(), engines, generation_id="run").complete()
+        failed = sum(
+            sum(replica.failures.values()) for replica in pools[LARGE].engine.counts().replicas
+        )
+        for pool in pools.values():
+            await pool.engine.aclose()
+        return result, failed
+
+    result, failed = run(scene())
+    if tokens:
+        assert turns(result) == PLAYED["long"].turns
+        assert failed == result.trace.failovers > 10
+    else:
+        assert result.finish_reason is FinishReason.ERROR
+        assert "before its first token 3 times" in (result.error or "")
+        assert "(first_token_s)" in (result.error or "")
+        assert failed == 3
+
+
 def test_a_trace_names_the_replica_of_every_leg() -> None:
     broken = [Break(LARGE, name, 0, Fault(kind="fail", after=2)) for name in "AB"]
 

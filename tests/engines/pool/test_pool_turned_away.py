@@ -1,4 +1,4 @@
-"""Replicas that turn legs away: busy for a time that they name, or without access."""
+"""Replicas that turn legs away: busy for a time that they name, or set up for something else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 import logging.handlers
 import queue
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
@@ -16,6 +16,7 @@ from relaygen.engines.pool.health import Health
 from relaygen.errors import (
     EngineAccessError,
     EngineError,
+    EngineSetupError,
     EngineUnavailableError,
     ServerBusyError,
 )
@@ -52,6 +53,16 @@ def busy(seconds: float | None) -> ServerBusyError:
 
 def wrong_key() -> EngineAccessError:
     return EngineAccessError("answered 401; check api_key", retryable=False)
+
+
+def wrong_model() -> EngineSetupError:
+    return EngineSetupError("answered 404: no such model", retryable=False)
+
+
+MISFITS = [
+    pytest.param(wrong_key, "denied", id="key"),
+    pytest.param(wrong_model, "misfit", id="model"),
+]
 
 
 def test_a_busy_replica_rests_and_is_then_what_it_was() -> None:
@@ -117,13 +128,19 @@ def test_busy_without_a_time_is_a_failure_as_any_other() -> None:
     run(scene())
 
 
-def test_a_replica_without_access_is_left_out_and_said_once() -> None:
+@pytest.mark.parametrize(("reason", "kind"), MISFITS)
+def test_a_misfit_is_left_out_and_said_once(
+    reason: Callable[[], EngineSetupError], kind: str
+) -> None:
     async def scene() -> None:
-        pool = choosy("AB", A=wrong_key())
+        pool = choosy("AB", A=reason())
         for n in range(300):  # two minutes
             assert await write(pool, leg(generation_id=f"{n}#x")) == WHOLE
         assert len(pool["A"].legs) <= 8  # the time doubles, up to half a minute
         assert pool.states["A"] == EJECTED
+        counts = pool.engine.counts().replicas[0]
+        assert counts.failures == {kind: counts.legs}
+        assert counts.last_error == str(reason())
         pool["A"].reason = None  # type: ignore[attr-defined]
         await asyncio.sleep(31)
         for n in range(20):
@@ -142,28 +159,49 @@ def test_a_replica_without_access_is_left_out_and_said_once() -> None:
     assert "replica A is left out" in record.getMessage()
 
 
-def test_a_generation_ends_where_no_replica_gives_access() -> None:
+@pytest.mark.parametrize(("reason", "kind"), MISFITS)
+@pytest.mark.parametrize("names", ["A", "ABC"])
+def test_a_generation_ends_at_once_where_all_are_misfits(
+    reason: Callable[[], EngineSetupError], kind: str, names: str
+) -> None:
     async def scene() -> None:
-        pool = choosy("ABC", **dict.fromkeys("ABC", wrong_key()))
+        pool = choosy(names, **dict.fromkeys(names, reason()))
         for n in range(3):
-            with pytest.raises(EngineAccessError, match="401") as raised:
+            with pytest.raises(type(reason()), match=str(reason())) as raised:
                 await write(pool, leg(generation_id=f"{n}#x"))
             assert not raised.value.retryable
         assert now() < 1
-        assert [len(replica.legs) for replica in pool.replicas.values()] == [1, 1, 1]
-        pool["B"].reason = None  # type: ignore[attr-defined]
+        assert [len(replica.legs) for replica in pool.replicas.values()] == [1] * len(names)
+        pool[names[-1]].reason = None  # type: ignore[attr-defined]
         await asyncio.sleep(31)
         assert await write(pool, leg()) == WHOLE
 
     run(scene())
 
 
-def test_a_key_that_is_revoked_in_the_middle_moves_the_generation() -> None:
+def test_a_generation_that_is_under_way_waits_for_a_misfit_to_be_mended_and_else_says_why() -> None:
+    async def scene() -> None:
+        pool = choosy("AB", A=wrong_model(), B=wrong_model())
+        going_on = asyncio.create_task(write(pool, leg(SCRIPT[:5])))
+        with pytest.raises(EngineUnavailableError, match="A EJECTED: answered 404: no such model"):
+            await going_on
+        assert now() == pytest.approx(30, abs=1)
+        going_on = asyncio.create_task(write(pool, leg(SCRIPT[:5])))
+        pool["B"].reason = None  # type: ignore[attr-defined]
+        assert (*SCRIPT[:5], *await going_on) == WHOLE
+
+    run(scene())
+
+
+@pytest.mark.parametrize(("reason", "kind"), MISFITS)
+def test_a_replica_that_becomes_a_misfit_in_the_middle_moves_the_generation(
+    reason: Callable[[], EngineSetupError], kind: str
+) -> None:
     async def scene() -> None:
         pool = choosy("AB")
         first = await write(pool, leg(max_tokens=5))
         (home,) = pool.users("g")
-        pool[home].reason = wrong_key()  # type: ignore[attr-defined]
+        pool[home].reason = reason()  # type: ignore[attr-defined]
         assert (*first, *await write(pool, leg(first))) == WHOLE
         assert pool.states[home] == EJECTED
 

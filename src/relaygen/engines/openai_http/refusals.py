@@ -15,6 +15,7 @@ from relaygen.errors import (
     EngineAccessError,
     EngineError,
     EngineProtocolError,
+    EngineSetupError,
     InvalidRequestError,
     ServerBusyError,
 )
@@ -39,8 +40,10 @@ def refusal(
         return EngineAccessError(f"{told}; check api_key", retryable=False)
     if status == 403:  # perhaps of a filter, which minds this request and no other
         return EngineError(f"{told}; check api_key", retryable=False)
-    if status in (404, 405):
-        return EngineError(f"{told}; check the address, the dialect and model", retryable=False)
+    if status in (404, 405):  # path and model are ours, and the same in every request
+        return EngineSetupError(
+            f"{told}; check the address, the dialect and model", retryable=False
+        )
     if status in (429, 503):
         return ServerBusyError(told, retry_after_s=_seconds(headers.get("Retry-After")))
     if status == 408 or status >= 500:

@@ -32,7 +32,7 @@ def weakest(replicas: Sequence[Replica]) -> Capabilities:
                 f"{names[0]!r} one of {every[0].vocab_size}: they do not hold the same model",
                 param="replicas",
             )
-    # False is less than True: the weakest of each, flag or number, is the smallest.
+    # False is less than True: the weakest of each, flag, number or rank, is the smallest.
     found: dict[str, Any] = {
         entry.name: min(getattr(capabilities, entry.name) for capabilities in every)
         for entry in fields(Capabilities)

@@ -10,6 +10,7 @@ from relaygen.engines.pool.health import ReplicaState
 from relaygen.errors import (
     EngineAccessError,
     EngineError,
+    EngineSetupError,
     EngineUnavailableError,
     ServerBusyError,
 )
@@ -98,14 +99,16 @@ class Tally:
 
 
 def failure_kind(error: EngineError) -> str:
-    """``unavailable``, ``busy``, ``denied``, the name of a deadline, ``failed``, or ``final``.
+    """``unavailable``, ``busy``, ``denied``, ``misfit``, a deadline's name, ``failed``, or ``final``.
 
-    The last where no repeat may help.
+    A ``misfit`` is set up for something else; ``final`` is where no repeat may help.
     """
     if isinstance(error, LegDeadlineError):
         return error.deadline
     if isinstance(error, EngineAccessError):
         return "denied"
+    if isinstance(error, EngineSetupError):
+        return "misfit"
     if isinstance(error, ServerBusyError):
         return "busy"
     if not error.retryable:

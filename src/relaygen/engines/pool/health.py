@@ -7,7 +7,7 @@ Two kinds of evidence count apart, for a server may answer its health page and f
 * checks: `PoolOptions.down_after` failed ones take it out until one passes; then one leg may try.
 
 Two answers are no failures. A server that is busy and says for how long rests for that time, and is
-then what it was. One that does not take our key is ejected at once.
+then what it was. One that is not set up for us (another model, another key) is ejected at once.
 
 Where every replica of a pool is `DOWN`, one leg at a time may try one all the same: checks that
 fail for a reason of their own must not take away servers that work.
@@ -46,7 +46,7 @@ class Trigger(StrEnum):
     """What changes the state of a replica."""
 
     BUSY = "busy"
-    EJECT = "failures in a row, or no access"
+    EJECT = "failures in a row, or a misfit"
     TIME_OVER = "time is over"
     TRIAL_PASSED = "trial: first token"
     TRIAL_FAILED = "trial: failure"
@@ -153,8 +153,8 @@ class Health:
             self.until = now + min(max(seconds, _SHORTEST_REST_S), self._options.max_rest_s)
             self._take(Trigger.BUSY)
 
-    def denied(self, now: float, *, trial: bool) -> None:
-        """A leg found out that the replica does not take our key."""
+    def misfit(self, now: float, *, trial: bool) -> None:
+        """A leg found out that the replica is not set up for us."""
         if trial:
             self._trial = False
         if trial or self.state in (ReplicaState.UP, ReplicaState.RESTING):

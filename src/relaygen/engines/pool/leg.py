@@ -9,7 +9,7 @@ from relaygen.engines.pool.homes import Home
 from relaygen.engines.pool.member import Place
 from relaygen.engines.pool.options import PoolOptions
 from relaygen.engines.pool.router import Router
-from relaygen.errors import EngineAccessError, EngineError, EngineUnavailableError
+from relaygen.errors import EngineError, EngineSetupError, EngineUnavailableError
 
 _PAUSE_S = 0.1  # before a leg goes round again, where every replica that may take it has failed it
 
@@ -41,7 +41,7 @@ class Leg:
                 go on, or where no repeat may help; another one, where its chances are used up.
         """
         name = place.member.name
-        if isinstance(error, EngineAccessError) and not place.answered:
+        if isinstance(error, EngineSetupError) and not place.answered:
             self._tally.failovers += 1
             return  # the replica is out; where all are, there is no other place
         if not error.retryable:

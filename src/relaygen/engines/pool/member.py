@@ -11,7 +11,7 @@ from typing import Self
 from relaygen.engines.pool.counts import ReplicaCounts, failure_kind
 from relaygen.engines.pool.health import Health
 from relaygen.engines.pool.options import PoolOptions, Replica
-from relaygen.errors import EngineAccessError, EngineError, ServerBusyError
+from relaygen.errors import EngineError, EngineSetupError, ServerBusyError
 
 _LOGGER = logging.getLogger("relaygen.pool")
 
@@ -30,14 +30,14 @@ class Member:
         self.checks = 0
         self.failed_checks = 0
         self.last_error = ""
-        self.denied: EngineAccessError | None = None
-        """Why it lets us do nothing; None once it has answered."""
+        self.misfit: EngineSetupError | None = None
+        """Why no leg can do well on it; None once it has answered."""
 
-    def deny(self, error: EngineAccessError) -> None:
-        """It does not take our key, which is said once: somebody has to see to it."""
-        if self.denied is None:
+    def leave_out(self, error: EngineSetupError) -> None:
+        """It is not set up for us, which is said once: somebody has to see to it."""
+        if self.misfit is None:
             _LOGGER.error("replica %s is left out: %s", self.name, error)
-        self.denied = error
+        self.misfit = error
 
     def counts(self) -> ReplicaCounts:
         """A snapshot."""
@@ -76,7 +76,7 @@ class Place:
         """The replica has answered: a first output, or scores."""
         if not self.answered:
             self.answered = True
-            self.member.denied = None
+            self.member.misfit = None
             if self._trial:
                 self.member.health.trial_passed()
                 self._trial = False
@@ -92,13 +92,13 @@ class Place:
         if isinstance(error, EngineError):
             member.failures[failure_kind(error)] += 1
             member.last_error = str(error)
-        if isinstance(error, EngineAccessError):
-            member.deny(error)
-            member.health.denied(self._clock(), trial=self._trial)
+        if isinstance(error, EngineSetupError):
+            member.leave_out(error)
+            member.health.misfit(self._clock(), trial=self._trial)
         elif isinstance(error, ServerBusyError) and error.retry_after_s is not None:
             member.health.busy(self._clock(), error.retry_after_s, trial=self._trial)
         elif isinstance(error, EngineError) and error.retryable:
-            member.denied = None
+            member.misfit = None
             member.health.failed(self._clock(), trial=self._trial)
         else:
             member.health.ended(well=self.answered, trial=self._trial)

@@ -11,7 +11,7 @@ from relaygen.engines.pool.health import ReplicaState
 from relaygen.engines.pool.homes import Home
 from relaygen.engines.pool.member import Member, Place
 from relaygen.engines.pool.options import PoolOptions
-from relaygen.errors import EngineAccessError, EngineUnavailableError
+from relaygen.errors import EngineUnavailableError
 
 _Queue = dict[asyncio.Future[Place], Home]
 
@@ -73,7 +73,7 @@ class Router:
             until: by the loop's clock, when to give up.
 
         Raises:
-            EngineAccessError: no replica takes our key.
+            EngineSetupError: no replica is set up for us, or takes our key.
             EngineUnavailableError: the queue is full, nothing was free in time, or the pool was
                 closed; not to be repeated.
         """
@@ -82,7 +82,7 @@ class Router:
         if place is not None:
             return place
         if begins:
-            self._check_access()
+            self._check_setup()
         if begins and len(self._beginning) >= self._options.queue:
             self._tally.refused += 1
             raise EngineUnavailableError(
@@ -133,11 +133,16 @@ class Router:
                 waiter.set_exception(_closed())
         self._set_timer()
 
-    def _check_access(self) -> None:
-        """Waiting is for what changes by itself, and a wrong key does not."""
-        denied = [member.denied for member in self._members]
-        if (last := denied[-1]) is not None and None not in denied:
-            raise EngineAccessError(str(last), retryable=False) from last
+    def _check_setup(self) -> None:
+        """Waiting is for what changes by itself, and a wrong key or model does not."""
+        misfits = [member.misfit for member in self._members]
+        if (last := misfits[-1]) is not None and None not in misfits:
+            raise type(last)(str(last), retryable=False) from last
+
+    def _why_out(self) -> str:
+        """The last failures of the replicas that are out, for messages."""
+        out = [m for m in self._members if m.health.state is not ReplicaState.UP]
+        return "".join(f"; {m.name} {m.health.state}: {m.last_error}" for m in out)
 
     def _choose(self, home: Home, roomy: Sequence[Member]) -> Member:
         for member in roomy:
@@ -183,7 +188,8 @@ class Router:
             load = self.load()
             raise EngineUnavailableError(
                 f"no replica for {self._now() - began:g} s: of {len(self._members)}, "
-                f"{load.usable} may be given legs, and {load.queued} other legs wait",
+                f"{load.usable} may be given legs, and {load.queued} other legs wait"
+                f"{self._why_out()}",
                 retryable=False,
             ) from error
         finally:

@@ -30,10 +30,11 @@ class ModelList(msgspec.Struct, kw_only=True):
 
 
 class HealthReply(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """``live``, ``ready``, or ``not ready`` with the reason."""
+    """``live``, ``ready``, or ``not ready`` with the reason; and the replicas that are left out."""
 
     status: str
     reason: str | None = None
+    left_out: dict[str, str] = {}
 
 
 class VersionReply(msgspec.Struct, kw_only=True):

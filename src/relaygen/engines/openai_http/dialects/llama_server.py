@@ -38,6 +38,7 @@ from relaygen.engines.openai_http.dialects.words import tokenized
 from relaygen.engines.openai_http.penalties import within_one_request
 from relaygen.engines.openai_http.pieces import Pieces
 from relaygen.engines.openai_http.slots import Slots
+from relaygen.engines.penalties import Penalties
 from relaygen.errors import EngineProtocolError
 from relaygen.types import TokenScore
 
@@ -63,7 +64,7 @@ class LlamaServer:
             stop_strings=client.options.stop_strings or 0,
             prompt_scoring=True,
             prefix_cache=True,
-            penalties=False,
+            penalties=Penalties.NONE,
             context_tokens=served.context_tokens,
             vocab_size=served.vocab_size,
         )

@@ -40,6 +40,7 @@ from relaygen.engines.openai_http.dialects.words import (
 from relaygen.engines.openai_http.penalties import within_one_request
 from relaygen.engines.openai_http.refusals import error_event
 from relaygen.engines.openai_http.scores import listed_score
+from relaygen.engines.penalties import Penalties
 from relaygen.errors import EngineProtocolError, UnsupportedError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
@@ -89,7 +90,7 @@ class SGLang:
             prompt_scoring=True,
             prefix_cache=True,
             seeds=served.deterministic,
-            penalties=False,
+            penalties=Penalties.FREQUENCY,
             context_tokens=served.context_tokens,
             vocab_size=served.vocab_size,
         )

@@ -26,6 +26,7 @@ from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects.base import Chunk, Served, TextTokenizer
 from relaygen.engines.openai_http.dialects.words import SEEDS, bias_field, event_or_done
 from relaygen.engines.openai_http.penalties import within_one_request
+from relaygen.engines.penalties import Penalties
 from relaygen.errors import EngineError, EngineProtocolError, InvalidRequestError, UnsupportedError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
@@ -68,7 +69,7 @@ class Text:
         self._capabilities = Capabilities(
             token_prompts=False,
             token_outputs=False,
-            penalties=False,
+            penalties=Penalties.FREQUENCY,
             context_tokens=served.context_tokens,
             vocab_size=served.vocab_size,
         )

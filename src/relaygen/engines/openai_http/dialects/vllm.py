@@ -32,7 +32,8 @@ from relaygen.engines.openai_http.dialects.words import (
 )
 from relaygen.engines.openai_http.penalties import within_one_request
 from relaygen.engines.openai_http.scores import listed_score
-from relaygen.errors import EngineProtocolError, UnsupportedError
+from relaygen.engines.penalties import Penalties
+from relaygen.errors import EngineProtocolError, EngineSetupError, UnsupportedError
 from relaygen.types import LegEnd, Sampling, TokenScore
 
 _PATH = "/v1/completions"
@@ -77,7 +78,7 @@ class VLLM:
             stop_strings=4 if stops is None else stops,
             prompt_scoring=True,
             prefix_cache=True,
-            penalties=False,
+            penalties=Penalties.FREQUENCY,
             context_tokens=served.context_tokens,
             vocab_size=served.vocab_size,
         )
@@ -175,10 +176,12 @@ class VLLMLeg:
             return None
         choice = event.choices[0]
         if choice.token_ids is None:
-            raise EngineProtocolError(
-                f"{self._client.where(self.call)} sends no token ids: it is no vLLM, or one before "
-                "0.10.2; use the text dialect, or a newer server",
-                retryable=self._begun,  # a server that did before is one that broke
+            where = f"{self._client.where(self.call)} sends no token ids"
+            if self._begun:
+                raise EngineProtocolError(f"{where} any more", retryable=True)
+            raise EngineSetupError(
+                f"{where}: it is no vLLM, or one before 0.10.2; use the text dialect, or a newer "
+                "server"
             )
         self._begun = True
         scores = None
