@@ -167,6 +167,25 @@ async def test_a_replica_with_another_model_is_left_out_and_the_operator_sees_wh
     assert f'relaygen_replica_failures_total{{kind="misfit",{labels}}}' in metrics
 
 
+async def test_a_small_pool_that_is_known_to_be_gone_is_not_handed_to() -> None:
+    own = Tokenizer.load(TOKENIZER)
+    no_model = ServerFault(kind="status", status=404)
+    async with (
+        served(tokenizer=own) as large,
+        served(tokenizer=own, fault=no_model) as small,
+        open_service(settings(large, small)) as service,
+    ):
+        found_out, known = [
+            await service.relay.generate("How many?", Options(seed=1)) for _ in range(2)
+        ]
+    assert found_out.trace.small_lost
+    assert found_out.trace.handoffs_left_out == 0
+    assert not known.trace.small_lost
+    assert known.trace.handoffs_left_out > 0
+    assert {s.role for s in known.trace.segments} == {ModelRole.LARGE}
+    assert found_out.text == known.text
+
+
 async def test_a_server_with_another_tokenizer_is_refused() -> None:
     own = Tokenizer.load(TOKENIZER)
     async with served(tokenizer=own) as large, served(tokenizer=None) as small:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from relaygen import profiles
 from relaygen.api import Model, Relay, open_model
@@ -25,6 +25,7 @@ from relaygen.tokens import Fingerprint, Tokenizer
 from relaygen.types import ModelRole, Sampling
 
 _POOL_LIMITS = ("concurrency", "queue", "health_interval_s")
+_SMALL_GONE_S = 2.0  # then the large model writes on: a reader waits for nothing he needs
 _DEADLINES = ("first_token_s", "between_tokens_s", "leg_s")
 
 
@@ -59,14 +60,13 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         models = with_defaults(models, settings.relay)
         large, small = models[ModelRole.LARGE], models[ModelRole.SMALL]
         pools = {r: m.engine for r, m in models.items() if isinstance(m.engine, PoolEngine)}
-        limit = settings.relay.max_queue_for_handoff
         relay = await asyncio.to_thread(
             Relay,
             large,
             small,
             profile=profile,
             config=settings.relay.config(),
-            small_busy=None if limit is None else _busy(small.engine, limit),
+            small_busy=_small_busy(small.engine, settings.relay.max_queue_for_handoff),
         )
         for pool_engine in pools.values():
             pool_engine.start_checks()
@@ -131,6 +131,8 @@ async def _open_pool(role: ModelRole, pool: PoolSettings, read: _Served) -> Pool
     replicas = [Replica(name=e.url, engine=e, probe=e.check_health) for e in engines]
     limits = {name: getattr(pool, name) for name in _POOL_LIMITS}
     deadlines = LegDeadlines(**{name: getattr(pool, name) for name in _DEADLINES})
+    if role is ModelRole.SMALL:
+        limits["gone_s"] = _SMALL_GONE_S
     return PoolEngine(replicas, PoolOptions(deadlines=deadlines, **limits))
 
 
@@ -163,12 +165,15 @@ async def _give_up(opening: Sequence[asyncio.Future[OpenAIHTTPEngine]]) -> None:
             await result.aclose()
 
 
-def _busy(engine: Engine, limit: int) -> Any:
-    if not isinstance(engine, PoolEngine):
+def _small_busy(engine: Engine, limit: int | None) -> Callable[[], bool] | None:
+    """When nothing is handed to the small model: too many wait for it, or none of it is left."""
+    if isinstance(engine, PoolEngine):
+        return engine.is_out if limit is None else partial(engine.is_busy, limit)
+    if limit is not None:
         raise SettingsError(
             "relay.max_queue_for_handoff needs a small model behind servers (small.replicas)"
         )
-    return lambda: engine.is_busy(limit)
+    return None
 
 
 def _named(name: str | None, profile: CueProfile | None) -> dict[str, CueProfile]:

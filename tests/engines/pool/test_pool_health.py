@@ -171,6 +171,24 @@ def test_a_leg_waits_for_a_pool_that_comes_back() -> None:
     run(scene())
 
 
+def test_a_leg_waits_less_for_a_pool_that_is_gone_than_for_one_that_is_busy() -> None:
+    async def scene() -> None:
+        pool = Pool("AB", concurrency=1, wait_s=30.0, gone_s=2.0)
+        tasks = [asyncio.create_task(write(pool, leg((), 40, str(i)))) for i in range(14)]
+        await asyncio.sleep(0)
+        assert await write(pool, leg((), 1, "waits")) == (1,)
+        assert now() > 2.0
+        await asyncio.gather(*tasks)
+        for replica in pool.replicas.values():
+            replica.alive = False
+        began = now()
+        with pytest.raises(EngineUnavailableError, match="no replica"):
+            await write_on(pool)
+        assert 2.0 < now() - began < 3.0
+
+    run(scene())
+
+
 def test_those_who_wait_for_a_trial_go_on_at_its_first_token() -> None:
     async def scene() -> None:
         pool = Pool("A")

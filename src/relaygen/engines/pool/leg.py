@@ -31,6 +31,9 @@ class Leg:
 
     async def place(self) -> Place:
         """Where to try next; see `Router.place`."""
+        if self._router.is_out():
+            now = asyncio.get_running_loop().time()
+            self._until = min(self._until, now + self._options.gone_s)
         return await self._router.place(self._home, begins=self._begins, until=self._until)
 
     async def failed(self, place: Place, error: EngineError) -> None:

@@ -38,6 +38,7 @@ class PoolOptions:
         queue: legs that may wait to begin a generation; more are refused. Legs that go on with one
             always may, for a refusal would throw away what is written.
         wait_s: a leg waits so long for a replica, busy or gone; then it fails for good.
+        gone_s: once no replica may be given legs, it waits only so long; at most `wait_s` in all.
         deadlines: a leg that breaks one has failed on its replica; replicas keep none themselves.
         attempts: replicas that may break off a leg before its first token; then it fails for good,
             for it may be the leg that breaks them. Replicas that cannot be reached do not count.
@@ -56,6 +57,7 @@ class PoolOptions:
     concurrency: int = 256
     queue: int = 1024
     wait_s: float = 30.0
+    gone_s: float = math.inf
     deadlines: LegDeadlines = field(default_factory=LegDeadlines)
     attempts: int = 3
     balance: float = 1.25
@@ -68,7 +70,7 @@ class PoolOptions:
     down_after: int = 2
 
     def __post_init__(self) -> None:
-        lowest = {"queue": 0, "sticky_legs": 0, "wait_s": 0, "balance": 1}
+        lowest = {"queue": 0, "sticky_legs": 0, "wait_s": 0, "gone_s": 0, "balance": 1}
         for entry in fields(self):
             value, least = getattr(self, entry.name), lowest.get(entry.name)
             if isinstance(value, LegDeadlines):
