@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
@@ -38,9 +38,6 @@ from relaygen.profiling.store import TrajectoryStore
 from relaygen.profiling.trajectories import Trajectories
 from relaygen.relay.provenance import Provenance
 from relaygen.types import Sampling
-
-if TYPE_CHECKING:
-    pass
 
 
 def make_profile(
@@ -148,7 +145,6 @@ class _Work:
         }
         async with open_pair(large, small) as pair:
             sampling = replace(pair.large.sampling, **given)
-            store = TrajectoryStore(self._folder, self._about(pair, sampling))
             questions = self._questions.questions[: data.limit]
             options = CollectOptions(
                 samples=data.samples,
@@ -158,7 +154,10 @@ class _Work:
                 sampling=sampling,
                 score_written=data.margins == "scored",
             )
-            with progress_shown(quiet=self._output.quiet) as told:
+            with (
+                TrajectoryStore(self._folder, self._about(pair, sampling)) as store,
+                progress_shown(quiet=self._output.quiet) as told,
+            ):
                 try:
                     await collect(
                         pair.large.engine,
@@ -175,7 +174,8 @@ class _Work:
                         "same command goes on"
                     )
                     raise
-            return _only(store.load(), {q.id for q in questions}, data.samples), pair, sampling
+                found = store.load()
+            return _only(found, {q.id for q in questions}, data.samples), pair, sampling
 
     def report(
         self,
