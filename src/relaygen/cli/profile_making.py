@@ -16,7 +16,7 @@ from relaygen.cli.profile_progress import progress_shown
 from relaygen.cli.profile_tables import verdict_lines
 from relaygen.cli.terminal import say
 from relaygen.datasets import QuestionFile
-from relaygen.errors import ProfilingError
+from relaygen.errors import ProfilingError, UnsupportedError
 from relaygen.profiling.analysis import Analysis, AnalysisOptions, analyse
 from relaygen.profiling.collecting import CollectOptions, collect
 from relaygen.profiling.enough import shortages
@@ -174,6 +174,10 @@ class _Work:
                         "same command goes on"
                     )
                     raise
+                except UnsupportedError as error:
+                    if data.margins != "written":
+                        raise
+                    raise UnsupportedError(f"{error}; or use --margins scored") from error
                 found = store.load()
             return _only(found, {q.id for q in questions}, data.samples), pair, sampling
 
