@@ -7,13 +7,21 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from relaygen.api import Model, open_model
 from relaygen.api.model import default_sampling, load_tokenizer
 from relaygen.api.pairing import Match, match
+from relaygen.engines.deadlines import LegDeadlines
 from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine
-from relaygen.errors import InvalidRequestError
+from relaygen.errors import EngineAccessError, InvalidRequestError
 from relaygen.tokens import Tokenizer
+
+_DEADLINES: Final = LegDeadlines(first_token_s=600.0, between_tokens_s=600.0, leg_s=86_400.0)
+"""Nobody reads along, and a server that scores a prompt may write nothing meanwhile: the first one
+stops vLLM on a CPU for half a minute, for it compiles something."""
+_REQUEST_S: Final = 600.0
+"""For the scores of a whole trajectory, behind those of others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,12 +109,16 @@ async def _open(source: Source, tokenizer: Tokenizer) -> Model:
             tokenizer=tokenizer,
         )
         return replace(model, name=source.name or model.name)
-    engine = await OpenAIHTTPEngine.connect(
-        source.place,
-        tokenizer=tokenizer,
-        context_tokens=source.context_tokens,
-        options=HTTPOptions(api_key=source.api_key),
-    )
+    options = HTTPOptions(api_key=source.api_key, deadlines=_DEADLINES, request_s=_REQUEST_S)
+    try:
+        engine = await OpenAIHTTPEngine.connect(
+            source.place,
+            tokenizer=tokenizer,
+            context_tokens=source.context_tokens,
+            options=options,
+        )
+    except EngineAccessError as error:
+        raise EngineAccessError(f"{error}, which --api-key-env names the variable of") from error
     try:
         await engine.check_tokenizer(tokenizer)
         assert source.tokenizer is not None
