@@ -78,7 +78,8 @@ def make_profile(
     paper = select(analysis, Rule(name=RuleName.PAPER))
     main = str(wanted.name) if target is None else "target"
     other = {"paper": paper} if main != "paper" else {"tested": select(analysis, Rule())}
-    typer.echo("\n".join(verdict_lines(analysis, {main: chosen, **other}, main)))
+    if analysis.statistics:
+        typer.echo("\n".join(verdict_lines(analysis, {main: chosen, **other}, main)))
     if not output.quiet:
         _tell(analysis, chosen, wanted)
     provenance = Provenance(
@@ -207,7 +208,7 @@ class _Work:
             "large": pair.large.name,
             "small": pair.small.name,
             "tokenizer": pair.match.fingerprint,
-            "questions": self._questions.sha256,
+            "questions_sha256": self._questions.sha256,
             "sampling": sampling_figures(sampling),
             "seed": self._data.seed,
             "max_tokens": self._data.max_tokens,
@@ -233,6 +234,11 @@ def _tell(analysis: Analysis, chosen: list[Verdict], rule: Rule) -> None:
 def _guarded(
     analysis: Analysis, chosen: list[Verdict], rule: Rule, *, force: bool
 ) -> list[Verdict]:
+    if not analysis.statistics:
+        raise ProfilingError(
+            f"nothing opens {rule.min_count} sentences of {rule.min_questions} questions: no "
+            "profile is written. Take more questions, or lower --min-count and --min-questions"
+        )
     numbers = taken(chosen)
     if any(beyond_chance(analysis.statistics[number], rule) for number in numbers):
         return chosen
@@ -246,5 +252,11 @@ def _guarded(
             f"{told}: no profile is written. More questions may help (see the warnings); --force "
             "writes one all the same"
         )
+    if not numbers:
+        chosen = forced(analysis, rule)
+    if not taken(chosen):
+        raise ProfilingError(
+            "no candidate even looks better than the rest: there is nothing that --force could write"
+        )
     say(f"warning: {told}; the profile is written because of --force")
-    return chosen if numbers else forced(analysis, rule)
+    return chosen

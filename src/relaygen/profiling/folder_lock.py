@@ -37,7 +37,7 @@ class FolderLock:
             self._file.close()
             raise ProfilingError(
                 f"{folder} is in use by {_holder(path)}: wait until it is done, stop it (nothing "
-                "is lost, the same command goes on), or name another folder"
+                "is lost, the same command goes on), or name another folder (--trajectories)"
             ) from error
         except OSError as error:
             self._file.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,8 @@ _DEADLINES: Final = LegDeadlines(first_token_s=600.0, between_tokens_s=600.0, le
 stops vLLM on a CPU for half a minute, for it compiles something."""
 _REQUEST_S: Final = 600.0
 """For the scores of a whole trajectory, behind those of others."""
+
+_HOST_AND_PORT: Final = re.compile(r"[\w.-]+:\d+(/.*)?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +91,11 @@ async def open_pair(large: Source, small: Source) -> AsyncIterator[OpenPair]:
 
 def _tokenizer(source: Source) -> Tokenizer:
     if not source.served:
+        if _HOST_AND_PORT.fullmatch(source.place) and not Path(source.place).exists():
+            raise InvalidRequestError(
+                f"there is no model at {source.place}; if a server is meant, write "
+                f"http://{source.place}"
+            )
         return load_tokenizer(source.place)
     if source.tokenizer is None:
         raise InvalidRequestError(

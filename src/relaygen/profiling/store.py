@@ -137,7 +137,8 @@ class TrajectoryStore:
             if found.get(key) != wanted.get(key):
                 raise ProfilingError(
                     f"{self.folder} holds trajectories made with {key} {found.get(key)!r:.200}, "
-                    f"not {wanted.get(key)!r:.200}: name another folder, or delete this one"
+                    f"not {wanted.get(key)!r:.200}: name another folder (--trajectories), or delete "
+                    "this one"
                 )
 
     def _cut(self) -> None:
@@ -186,11 +187,13 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         names = {path.name for path in folder.iterdir()}
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ProfilingError(f"{folder} is a file; name a folder for the trajectories") from error
     except OSError as error:
         raise ProfilingError(f"{folder} cannot be used for trajectories: {error}") from error
     if _ABOUT not in names and names - {LOCK_FILE, _beside(folder / _ABOUT).name}:
         raise ProfilingError(
-            f"{folder} is not empty and holds no trajectories; name another folder"
+            f"{folder} is not empty and holds no trajectories; name another folder (--trajectories)"
         )
 
 
