@@ -61,7 +61,7 @@ def test_a_profile_of_a_served_pair(
     cli: Cli, arguments: list[str], tmp_path: Path, dialect: str, margins: str
 ) -> None:
     with serving(dialect) as large, serving(dialect, "--seed", "1") as small:  # another text
-        pair = ("--large", large, "--small", small)
+        pair = ("--large", large, "--small", f"{small}/v1")  # as OpenAI's clients want it
         ran = cli("profile", *pair, *arguments, "--margins", margins)
     assert ran.code == 0, ran.err
     profile = profiles.load(tmp_path / "p.json")

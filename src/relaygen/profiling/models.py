@@ -117,10 +117,11 @@ async def _open(source: Source, tokenizer: Tokenizer) -> Model:
             tokenizer=tokenizer,
         )
         return replace(model, name=source.name or model.name)
+    url = source.place.rstrip("/").removesuffix("/v1")  # as OpenAI's clients want it
     options = HTTPOptions(api_key=source.api_key, deadlines=_DEADLINES, request_s=_REQUEST_S)
     try:
         engine = await OpenAIHTTPEngine.connect(
-            source.place,
+            url,
             tokenizer=tokenizer,
             context_tokens=source.context_tokens,
             options=options,
@@ -135,7 +136,7 @@ async def _open(source: Source, tokenizer: Tokenizer) -> Model:
         await engine.aclose()
         raise
     return Model(
-        name=source.name or source.place.split("://", 1)[1].rstrip("/"),
+        name=source.name or url.split("://", 1)[1],
         engine=engine,
         tokenizer=tokenizer,
         sampling=sampling,
