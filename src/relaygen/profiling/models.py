@@ -19,8 +19,8 @@ from relaygen.errors import EngineAccessError, InvalidRequestError
 from relaygen.tokens import Tokenizer
 
 _DEADLINES: Final = LegDeadlines(first_token_s=600.0, between_tokens_s=600.0, leg_s=86_400.0)
-"""Nobody reads along, and a server that scores a prompt may write nothing meanwhile: the first one
-stops vLLM on a CPU for half a minute, for it compiles something."""
+"""Nobody reads along, and a server that scores a prompt may write nothing meanwhile: over the first
+one, vLLM on a CPU stops everything for half a minute, probably to compile."""
 _REQUEST_S: Final = 600.0
 """For the scores of a whole trajectory, behind those of others."""
 
