@@ -19,7 +19,7 @@ from relaygen.datasets import QuestionFile
 from relaygen.errors import ProfilingError, UnsupportedError
 from relaygen.profiling.analysis import Analysis, AnalysisOptions, analyse
 from relaygen.profiling.collecting import CollectOptions, collect
-from relaygen.profiling.enough import shortages
+from relaygen.profiling.enough import counted, shortages
 from relaygen.profiling.models import OpenPair, Source, open_pair
 from relaygen.profiling.profile import describe
 from relaygen.profiling.profile import make_profile as build
@@ -112,7 +112,7 @@ def make_profile(
     assert made is not None
     agreement = "" if made.agreement is None else f", agreement {made.agreement:.1%}"
     say(
-        f"wrote {output.output}: {len(profile.cues)} cues; expected utilisation "
+        f"wrote {output.output}: {counted(len(profile.cues), 'cue')}; expected utilisation "
         f"{made.utilisation:.1%}{agreement}"
     )
 
@@ -208,7 +208,7 @@ class _Work:
             "large": pair.large.name,
             "small": pair.small.name,
             "tokenizer": pair.match.fingerprint,
-            "questions_sha256": self._questions.sha256,
+            "questions": self._questions.sha256,
             "sampling": sampling_figures(sampling),
             "seed": self._data.seed,
             "max_tokens": self._data.max_tokens,
