@@ -90,6 +90,10 @@ def test_trajectories_of_something_else_are_refused(tmp_path: Path) -> None:
     TrajectoryStore(tmp_path / "t", {"seed": 1, "large": "a"}).close()
     with pytest.raises(ProfilingError, match="made with seed 1, not 2"):
         TrajectoryStore(tmp_path / "t", {"seed": 2, "large": "a"})
+    (tmp_path / "t" / "lock").unlink()
+    (tmp_path / "t" / "lock").mkdir()
+    with pytest.raises(ProfilingError, match="cannot be written"):
+        TrajectoryStore(tmp_path / "t", {"seed": 1, "large": "a"})
     (tmp_path / "x").write_text("mine")
     with pytest.raises(ProfilingError, match="holds no trajectories"):
         TrajectoryStore(tmp_path, {})

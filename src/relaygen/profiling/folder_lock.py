@@ -27,10 +27,13 @@ class FolderLock:
             folder: exists.
 
         Raises:
-            ProfilingError: another process has it, or the file system knows no locks.
+            ProfilingError: another process has it, or no file can be written or locked there.
         """
         path = folder / LOCK_FILE
-        self._file = path.open("a+", encoding="utf-8")
+        try:
+            self._file = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise ProfilingError(f"{path} cannot be written: {error}") from error
         try:
             _lock(self._file.fileno())
         except (BlockingIOError, PermissionError) as error:
