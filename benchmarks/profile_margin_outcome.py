@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.environment import write_results
 from benchmarks.intervals import wilson
-from benchmarks.profile_validity import is_easy
+from benchmarks.profile_truth import is_easy
 from relaygen import demo_models
 from relaygen.api import Model, open_model
 from relaygen.chat import ChatEncoder

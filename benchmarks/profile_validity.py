@@ -1,9 +1,9 @@
 """Does profiling recover the truth of the embedded pair? Which sentence kinds are easy is known there.
 
-    python -m benchmarks.profile_validity --trajectories FOLDER [--questions 20 50 100 200 400] [--seeds 5]
+    python -m benchmarks.profile_validity --folder FOLDER [--questions 20 50 100 200 400] [--seeds 5]
 
-FOLDER is what ``relaygen profile`` kept of the embedded pair on its calibration questions. Each seed
-draws a subset of the questions. Measured are:
+Each seed has its own questions and trajectories (`benchmarks.profile_generations`, which FOLDER keeps);
+fewer questions are the first of them. Measured are:
 
 * precision and recall of the cues taken, by discovery and from the listed openers, for the tested rule
   and the paper's. A cue is right if at least 95 % of the sentences that it opens are easy by
@@ -16,6 +16,7 @@ draws a subset of the questions. Measured are:
 from __future__ import annotations
 
 import argparse
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,82 +25,17 @@ from typing import Any
 import numpy as np
 
 from benchmarks.environment import write_results
+from benchmarks.profile_generations import generate, in_set, questions_of
+from benchmarks.profile_truth import LISTED, easy_by_opener, is_easy
 from relaygen import demo_models
 from relaygen.profiling.analysis import Analysis, AnalysisOptions, analyse
 from relaygen.profiling.effects import Design, effects, rest_of_all
 from relaygen.profiling.selection import Rule, RuleName, select, taken
-from relaygen.profiling.sentences import Occurrences, find_sentences, reasoning_texts
-from relaygen.profiling.store import load_trajectories
+from relaygen.profiling.sentences import Occurrences
 from relaygen.profiling.trajectories import Bools, Trajectories
-from relaygen.relay.cues import SwitchCue
 from relaygen.tokens import Tokenizer
 
-AMBIGUOUS = ("Then,", "Alright,")
-DECOYS = ("Wait,", "Hmm,", "Let me see,", "First,", "Next,")
 EASY_SHARE = 0.95
-
-_HARD_WORDS = (
-    "that adds",
-    "this makes",
-    "add here",
-    "a plus",
-    "also adds",
-    "that takes",
-    "subtract",
-    "a minus",
-    "now some go",
-    "that multiplies",
-    "a product",
-    "multiply",
-    "is times",
-    "now it grows",
-    "that divides",
-    "a quotient",
-    "divide here",
-    "a share",
-    "now it is split",
-    "compares the two",
-    "a difference is asked",
-    "need the gap",
-    "asks to compare",
-    "so i skip",
-    "changes nothing",
-    "does not matter",
-    "it is not about",
-    "nothing else happens",
-    "the last change",
-    "i know all",
-    "story is over",
-    "look at the start",
-)
-"""What hard sentences say, of whatever opener: the words of `training.traces`."""
-
-
-def is_easy(sentence: str) -> bool:
-    """Whether a sentence is of an easy kind, by what it says."""
-    said = sentence.lower()
-    return not any(words in said for words in _HARD_WORDS)
-
-
-def subset(found: Trajectories, questions: int, rng: np.random.Generator) -> Trajectories:
-    names = list(found.questions)
-    chosen = {names[i] for i in rng.permutation(len(names))[:questions]}
-    return found.only([record.question in chosen for record in found.records])
-
-
-def truth(found: Trajectories, tokenizer: Tokenizer) -> tuple[dict[str, list[int]], list[bool]]:
-    """Of every sentence of all trajectories: whether it is easy; and its opener's text."""
-    texts = reasoning_texts(found, tokenizer)
-    sentences = find_sentences(texts)
-    easy, by_opener = [], dict[str, list[int]]()
-    for i, (text, start, stop) in enumerate(
-        zip(sentences.text, sentences.start, sentences.stop, strict=True)
-    ):
-        easy.append(is_easy("".join(texts[text][start:stop])))
-        for opener in (*demo_models.cues(), *AMBIGUOUS, *DECOYS):
-            if sentences.head[i].startswith(opener):
-                by_opener.setdefault(opener, []).append(i)
-    return by_opener, easy
 
 
 def easy_share(analysis: Analysis, cue: int) -> float:
@@ -133,17 +69,17 @@ def judged(analysis: Analysis, cues: Sequence[int]) -> dict[str, float]:
 
 
 def recovery(
-    found: Trajectories, tokenizer: Tokenizer, sizes: Sequence[int], seeds: int
+    sets: Sequence[Trajectories], tokenizer: Tokenizer, sizes: Sequence[int]
 ) -> dict[str, Any]:
-    listed = tuple(SwitchCue(text=t) for t in (*demo_models.cues(), *AMBIGUOUS, *DECOYS))
+    """By number of questions and way to take cues: one entry a set, and their means."""
     figures: dict[str, Any] = {}
     for size in sizes:
         runs: dict[str, list[dict[str, float]]] = {}
-        for seed in range(seeds):
-            part = subset(found, size, np.random.default_rng(1000 * size + seed))
+        for seed, found in enumerate(sets):
+            part = first(found, seed, size)
             for way, options in (
                 ("discovered", AnalysisOptions(seed=seed)),
-                ("listed", AnalysisOptions(seed=seed, given=listed, discover=False)),
+                ("listed", AnalysisOptions(seed=seed, given=LISTED, discover=False)),
             ):
                 analysis = analyse(part, tokenizer, options)
                 for name in RuleName:
@@ -158,48 +94,45 @@ def recovery(
                 runs.setdefault(f"{way}, margin alone", []).append(judged(analysis, alone))
         figures[str(size)] = {
             way: {
-                key: {
-                    "mean": round(float(np.mean([r[key] for r in rows])), 4),
-                    "least": round(min(r[key] for r in rows), 4),
-                    "most": round(max(r[key] for r in rows), 4),
-                }
-                for key in rows[0]
+                "mean": {key: round(float(np.mean([r[key] for r in rows])), 4) for key in rows[0]},
+                "by_seed": [{key: round(r[key], 4) for key in r} for r in rows],
             }
             for way, rows in runs.items()
         }
-        print(
-            size,
-            {w: (f["precision"], f["recall"]) for w, f in figures[str(size)].items()},
-            flush=True,
-        )
+        print(size, {way: f["mean"] for way, f in figures[str(size)].items()}, flush=True)
     return figures
 
 
+def first(found: Trajectories, seed: int, questions: int) -> Trajectories:
+    """Those of the first questions of a set."""
+    return found.only(in_set(found, questions_of(seed, questions)))
+
+
 def null_model(
-    found: Trajectories, tokenizer: Tokenizer, sizes: Sequence[int], shuffles: int
+    sets: Sequence[Trajectories], tokenizer: Tokenizer, sizes: Sequence[int], shuffles: int
 ) -> dict[str, Any]:
     """Openers change places within their trajectory, each with its own tokens left out."""
-    listed = tuple(SwitchCue(text=t) for t in (*demo_models.cues(), *AMBIGUOUS, *DECOYS))
     figures: dict[str, Any] = {}
     for size in sizes:
-        part = subset(found, size, np.random.default_rng(size))
-        analysis = analyse(part, tokenizer, AnalysisOptions(given=listed, discover=False))
-        design = analysis.design
-        everything = with_unlabelled(design)
         small, naive, any_taken, tests = 0, 0, 0, 0
-        for shuffle in range(shuffles):
-            mixed = replace(design, occurrences=shuffled(everything, shuffle))
-            of = effects(mixed, analysis.margin, seed=shuffle, replicates=2)
-            enough = often_enough(mixed, Rule())
-            small += int((of.p[enough] < 0.05).sum())
-            naive += int((of.mean > rest_of_all(mixed, analysis.margin))[enough].sum())
-            any_taken += bool((of.q[enough] <= 0.05).any())
-            tests += int(enough.sum())
+        for seed, found in enumerate(sets):
+            part = first(found, seed, size)
+            analysis = analyse(part, tokenizer, AnalysisOptions(given=LISTED, discover=False))
+            design = analysis.design
+            everything = with_unlabelled(design)
+            for shuffle in range(shuffles):
+                mixed = replace(design, occurrences=shuffled(everything, shuffle))
+                of = effects(mixed, analysis.margin, seed=shuffle, replicates=2)
+                enough = often_enough(mixed, Rule())
+                small += int((of.p[enough] < 0.05).sum())
+                naive += int((of.mean > rest_of_all(mixed, analysis.margin))[enough].sum())
+                any_taken += bool((of.q[enough] <= 0.05).any())
+                tests += int(enough.sum())
         figures[str(size)] = {
-            "shuffles": shuffles,
+            "shuffles": shuffles * len(sets),
             "tests": tests,
             "p_below_0.05": round(small / tests, 4),
-            "runs_with_a_false_discovery": round(any_taken / shuffles, 4),
+            "runs_with_a_false_discovery": round(any_taken / (shuffles * len(sets)), 4),
             "taken_by_the_paper": round(naive / tests, 4),
         }
         print("null", size, figures[str(size)], flush=True)
@@ -241,29 +174,26 @@ def shuffled(rows: Occurrences, seed: int) -> Occurrences:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trajectories", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--questions", type=int, nargs="+", default=[20, 50, 100, 200, 400])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--shuffles", type=int, default=400)
+    parser.add_argument("--shuffles", type=int, default=80, help="of each set")
     arguments = parser.parse_args()
 
-    found = load_trajectories(arguments.trajectories)
+    most = max(arguments.questions)
+    sets = [asyncio.run(generate(arguments.folder, s, most)) for s in range(arguments.seeds)]
     tokenizer = Tokenizer.load(demo_models.gguf("large"))
-    by_opener, easy = truth(found, tokenizer)
     figures: dict[str, Any] = {
-        "trajectories": len(found.records),
-        "tokens": found.tokens,
-        "easy_by_opener": {
-            opener: {
-                "sentences": len(rows),
-                "easy": round(float(np.mean([easy[i] for i in rows])), 4),
-            }
-            for opener, rows in by_opener.items()
-        },
+        "sets": [
+            {"seed": seed, "trajectories": len(found.records), "tokens": found.tokens}
+            for seed, found in enumerate(sets)
+        ],
+        "easy_by_opener": easy_by_opener(sets, tokenizer),
     }
     print(figures, flush=True)
-    figures["null"] = null_model(found, tokenizer, (20, 100, 400), arguments.shuffles)
-    figures["recovery"] = recovery(found, tokenizer, arguments.questions, arguments.seeds)
+    sizes = sorted({min(arguments.questions), *(n for n in (100, most) if n <= most)})
+    figures["null"] = null_model(sets, tokenizer, sizes, arguments.shuffles)
+    figures["recovery"] = recovery(sets, tokenizer, arguments.questions)
     print(write_results("profile_validity", "measured", 0, figures))
 
 

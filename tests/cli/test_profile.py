@@ -112,11 +112,34 @@ def test_a_profile_without_a_cue_is_written_by_force_only(
     assert "not beyond chance" in "".join(profiles.load(tmp_path / "p.json").why.values())
 
 
+def test_too_little_to_find_a_candidate_says_so(
+    pair: Callable[[bool], None], profile: Profile
+) -> None:
+    pair(True)
+    ran = profile("--limit", "3", "--no-report", "--force")
+    assert ran.code == 2
+    assert "nothing opens 10 sentences of 5 questions" in ran.err
+    assert "because of --force" not in ran.err
+    assert ran.out == ""
+
+
+def test_force_does_not_claim_to_write_what_it_cannot(
+    pair: Callable[[bool], None], profile: Profile, tmp_path: Path
+) -> None:
+    pair(False)
+    ran = profile("--no-report", "--force")
+    assert ran.code == 2
+    assert "nothing that --force could write" in ran.err
+    assert "because of --force" not in ran.err
+    assert not (tmp_path / "p.json").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("--large", "x.gguf"), "--small is missing"),
         (("--large", "http://127.0.0.1:9", "--small", SMALL), "--tokenizer"),
+        (("--large", "host:8000", "--small", SMALL), "write http://host:8000"),
         (("--api-key-env", "RELAYGEN_NO_SUCH"), "RELAYGEN_NO_SUCH, and it is not set"),
         (("--fdr", "2"), "fdr is 2.0"),
         (("--margins", "guessed"), "'guessed'"),

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,18 +72,18 @@ class Breaking:
 
 
 async def run(pair: Pair, folder: Path, *, large: Any = None, **options: Any) -> Trajectories:
-    store = TrajectoryStore(folder, {})
     given = {"sampling": SAMPLING, "at_once": 3, "max_tokens": 250, **options}
-    await collect(
-        large or pair[0].engine,
-        pair[1].engine,
-        ChatEncoder(pair[0].tokenizer),
-        QUESTIONS,
-        store,
-        CollectOptions(**given),
-        right=lambda q, answer: is_right(q.answer or "", answer),
-    )
-    return store.load()
+    with TrajectoryStore(folder, {}) as store:
+        await collect(
+            large or pair[0].engine,
+            pair[1].engine,
+            ChatEncoder(pair[0].tokenizer),
+            QUESTIONS,
+            store,
+            CollectOptions(**given),
+            right=lambda q, answer: is_right(q.answer or "", answer),
+        )
+        return store.load()
 
 
 def by_key(found: Trajectories) -> dict[tuple[str, int], dict[str, Any]]:
@@ -130,8 +130,13 @@ async def test_a_collection_that_broke_off_goes_on_in_mid_trajectory(
         assert (columns["margin"] == again[key]["margin"]).all()
 
 
-async def test_cancelling_keeps_what_was_written(noise: Pair, tmp_path: Path) -> None:
-    store = TrajectoryStore(tmp_path / "t", {})
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[TrajectoryStore]:
+    with TrajectoryStore(tmp_path / "t", {}) as opened:
+        yield opened
+
+
+async def test_cancelling_keeps_what_was_written(noise: Pair, store: TrajectoryStore) -> None:
     begun = asyncio.Event()
 
     def told(progress: Progress) -> None:

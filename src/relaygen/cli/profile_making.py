@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
@@ -16,10 +16,10 @@ from relaygen.cli.profile_progress import progress_shown
 from relaygen.cli.profile_tables import verdict_lines
 from relaygen.cli.terminal import say
 from relaygen.datasets import QuestionFile
-from relaygen.errors import ProfilingError
+from relaygen.errors import ProfilingError, UnsupportedError
 from relaygen.profiling.analysis import Analysis, AnalysisOptions, analyse
 from relaygen.profiling.collecting import CollectOptions, collect
-from relaygen.profiling.enough import shortages
+from relaygen.profiling.enough import counted, shortages
 from relaygen.profiling.models import OpenPair, Source, open_pair
 from relaygen.profiling.profile import describe
 from relaygen.profiling.profile import make_profile as build
@@ -38,9 +38,6 @@ from relaygen.profiling.store import TrajectoryStore
 from relaygen.profiling.trajectories import Trajectories
 from relaygen.relay.provenance import Provenance
 from relaygen.types import Sampling
-
-if TYPE_CHECKING:
-    pass
 
 
 def make_profile(
@@ -81,7 +78,8 @@ def make_profile(
     paper = select(analysis, Rule(name=RuleName.PAPER))
     main = str(wanted.name) if target is None else "target"
     other = {"paper": paper} if main != "paper" else {"tested": select(analysis, Rule())}
-    typer.echo("\n".join(verdict_lines(analysis, {main: chosen, **other}, main)))
+    if analysis.statistics:
+        typer.echo("\n".join(verdict_lines(analysis, {main: chosen, **other}, main)))
     if not output.quiet:
         _tell(analysis, chosen, wanted)
     provenance = Provenance(
@@ -114,7 +112,7 @@ def make_profile(
     assert made is not None
     agreement = "" if made.agreement is None else f", agreement {made.agreement:.1%}"
     say(
-        f"wrote {output.output}: {len(profile.cues)} cues; expected utilisation "
+        f"wrote {output.output}: {counted(len(profile.cues), 'cue')}; expected utilisation "
         f"{made.utilisation:.1%}{agreement}"
     )
 
@@ -148,7 +146,6 @@ class _Work:
         }
         async with open_pair(large, small) as pair:
             sampling = replace(pair.large.sampling, **given)
-            store = TrajectoryStore(self._folder, self._about(pair, sampling))
             questions = self._questions.questions[: data.limit]
             options = CollectOptions(
                 samples=data.samples,
@@ -158,7 +155,10 @@ class _Work:
                 sampling=sampling,
                 score_written=data.margins == "scored",
             )
-            with progress_shown(quiet=self._output.quiet) as told:
+            with (
+                TrajectoryStore(self._folder, self._about(pair, sampling)) as store,
+                progress_shown(quiet=self._output.quiet) as told,
+            ):
                 try:
                     await collect(
                         pair.large.engine,
@@ -175,7 +175,12 @@ class _Work:
                         "same command goes on"
                     )
                     raise
-            return _only(store.load(), {q.id for q in questions}, data.samples), pair, sampling
+                except UnsupportedError as error:
+                    if data.margins != "written":
+                        raise
+                    raise UnsupportedError(f"{error}; or use --margins scored") from error
+                found = store.load()
+            return _only(found, {q.id for q in questions}, data.samples), pair, sampling
 
     def report(
         self,
@@ -229,6 +234,11 @@ def _tell(analysis: Analysis, chosen: list[Verdict], rule: Rule) -> None:
 def _guarded(
     analysis: Analysis, chosen: list[Verdict], rule: Rule, *, force: bool
 ) -> list[Verdict]:
+    if not analysis.statistics:
+        raise ProfilingError(
+            f"nothing opens {rule.min_count} sentences of {rule.min_questions} questions: no "
+            "profile is written. Take more questions, or lower --min-count and --min-questions"
+        )
     numbers = taken(chosen)
     if any(beyond_chance(analysis.statistics[number], rule) for number in numbers):
         return chosen
@@ -242,5 +252,11 @@ def _guarded(
             f"{told}: no profile is written. More questions may help (see the warnings); --force "
             "writes one all the same"
         )
+    if not numbers:
+        chosen = forced(analysis, rule)
+    if not taken(chosen):
+        raise ProfilingError(
+            "no candidate even looks better than the rest: there is nothing that --force could write"
+        )
     say(f"warning: {told}; the profile is written because of --force")
-    return chosen if numbers else forced(analysis, rule)
+    return chosen

@@ -24,16 +24,17 @@ def shortages(analysis: Analysis, verdicts: Sequence[Verdict], rule: Rule) -> li
     questions = analysis.design.questions
     if questions < FEW_QUESTIONS:
         found.append(
-            f"{questions} questions are few: error rates hold from about {FEW_QUESTIONS} on; take "
-            f"{FEW_QUESTIONS - questions} more"
+            f"{counted(questions, 'question')} {_are(questions)} few: error rates hold from "
+            f"about {FEW_QUESTIONS} on; take {FEW_QUESTIONS - questions} more"
         )
     rare = [s for s in analysis.statistics if s.count < rule.min_count]
     rare += [s for s in analysis.statistics if s not in rare and s.questions < rule.min_questions]
     if rare:
         most = max(max(rule.min_count / s.count, rule.min_questions / s.questions) for s in rare)
         found.append(
-            f"{len(rare)} candidates are too rare to be judged ({_names(rare)}): about "
-            f"{math.ceil(questions * (most - 1))} more questions would show all of them often enough"
+            f"{counted(len(rare), 'candidate')} {_are(len(rare))} too rare to be judged "
+            f"({_names(rare)}): about {math.ceil(questions * (most - 1))} more questions would show "
+            "all of them often enough"
         )
     if rule.name is RuleName.PAPER:
         return found
@@ -47,11 +48,20 @@ def shortages(analysis: Analysis, verdicts: Sequence[Verdict], rule: Rule) -> li
     if open_:
         least = min(needed for _, needed in open_)
         found.append(
-            f"{len(open_)} candidates may be better than the rest, but not beyond chance "
+            f"{counted(len(open_), 'candidate')} may be better than the rest, but not beyond chance "
             f"({_names([s for s, _ in open_])}): about {least} more questions would settle the first "
             "of them, if its effect is what it seems"
         )
     return found
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things, in words."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _needed(found: CueStatistics, questions: int, rule: Rule, candidates: int) -> int | None:

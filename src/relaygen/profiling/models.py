@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from relaygen.api import Model, open_model
 from relaygen.api.model import default_sampling, load_tokenizer
 from relaygen.api.pairing import Match, match
+from relaygen.engines.deadlines import LegDeadlines
 from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine
-from relaygen.errors import InvalidRequestError
+from relaygen.errors import EngineAccessError, InvalidRequestError
 from relaygen.tokens import Tokenizer
+
+_DEADLINES: Final = LegDeadlines(first_token_s=600.0, between_tokens_s=600.0, leg_s=86_400.0)
+"""Nobody reads along, and a server that scores a prompt may write nothing meanwhile: over the first
+one, vLLM on a CPU stops everything for half a minute, probably to compile."""
+_REQUEST_S: Final = 600.0
+"""For the scores of a whole trajectory, behind those of others."""
+
+_HOST_AND_PORT: Final = re.compile(r"[\w.-]+:\d+(/.*)?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +91,11 @@ async def open_pair(large: Source, small: Source) -> AsyncIterator[OpenPair]:
 
 def _tokenizer(source: Source) -> Tokenizer:
     if not source.served:
+        if _HOST_AND_PORT.fullmatch(source.place) and not Path(source.place).exists():
+            raise InvalidRequestError(
+                f"there is no model at {source.place}; if a server is meant, write "
+                f"http://{source.place}"
+            )
         return load_tokenizer(source.place)
     if source.tokenizer is None:
         raise InvalidRequestError(
@@ -101,12 +117,17 @@ async def _open(source: Source, tokenizer: Tokenizer) -> Model:
             tokenizer=tokenizer,
         )
         return replace(model, name=source.name or model.name)
-    engine = await OpenAIHTTPEngine.connect(
-        source.place,
-        tokenizer=tokenizer,
-        context_tokens=source.context_tokens,
-        options=HTTPOptions(api_key=source.api_key),
-    )
+    url = source.place.rstrip("/").removesuffix("/v1")  # as OpenAI's clients want it
+    options = HTTPOptions(api_key=source.api_key, deadlines=_DEADLINES, request_s=_REQUEST_S)
+    try:
+        engine = await OpenAIHTTPEngine.connect(
+            url,
+            tokenizer=tokenizer,
+            context_tokens=source.context_tokens,
+            options=options,
+        )
+    except EngineAccessError as error:
+        raise EngineAccessError(f"{error}, which --api-key-env names the variable of") from error
     try:
         await engine.check_tokenizer(tokenizer)
         assert source.tokenizer is not None
@@ -115,7 +136,7 @@ async def _open(source: Source, tokenizer: Tokenizer) -> Model:
         await engine.aclose()
         raise
     return Model(
-        name=source.name or source.place.split("://", 1)[1].rstrip("/"),
+        name=source.name or url.split("://", 1)[1],
         engine=engine,
         tokenizer=tokenizer,
         sampling=sampling,

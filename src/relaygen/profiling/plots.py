@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from relaygen.profiling.analysis import Analysis
 from relaygen.profiling.frontier import Point
@@ -22,6 +23,7 @@ _SMALL: Final = "#dd8a1c"
 _SOFT: Final = "#8a8f98"
 _WINDOW: Final = 9
 _MOST_ROWS: Final = 28
+_MOST_NAMED: Final = 8
 _LONGEST: Final = 900
 """Tokens of a trajectory that are drawn."""
 
@@ -61,17 +63,18 @@ def margin_along(analysis: Analysis, taken: Sequence[int]) -> Figure:
     figure, axes = _figure(9.0, 3.0)
     axes.plot(margin, ".", color=_SOFT, markersize=1.6, label="a token")
     axes.plot(_smooth(margin), color=_LARGE, linewidth=1.2, label=f"mean of {_WINDOW} tokens")
-    own = np.flatnonzero(found.text == index)
-    shown: set[int] = set()
-    for i in own:
+    shown, named = set[int](), -size
+    for i in sorted(np.flatnonzero(found.text == index), key=lambda i: found.start[i]):
         start, stop = int(found.start[i]), int(found.stop[i])
-        if start >= size or start in shown:
+        if start >= size or int(found.sentence[i]) in shown:  # a longer cue of the same sentence
             continue
-        shown.add(start)
-        label = "handed over" if len(shown) == 1 else None
+        label = None if shown else "handed over"
+        shown.add(int(found.sentence[i]))
         axes.axvspan(start, min(stop, size), color=_SMALL, alpha=0.25, linewidth=0, label=label)
-        text = _label(analysis, int(found.cue[i]))
-        axes.text(start, 1.03, text, rotation=60, fontsize=6.5, color="#874000")
+        if start - named > 0.015 * size:
+            named = start
+            text = _label(analysis, int(found.cue[i]))
+            axes.text(start, 1.03, text, rotation=60, fontsize=6.5, color="#874000")
     axes.set(xlabel="token of the reasoning", ylabel="margin", ylim=(-0.02, 1.02), xlim=(0, size))
     axes.set_title("Margin along one trajectory", pad=46)
     figure.legend(loc="outside lower center", ncols=3, fontsize=7, frameon=False)
@@ -156,27 +159,38 @@ def frontier_plot(analysis: Analysis, points: Sequence[Point], sets: dict[str, P
             markeredgecolor="#1e2126",
             label=label,
         )
-    steps = [(a.utilisation - b.utilisation, b) for a, b in pairwise(points)]
-    for _, point in sorted(steps, key=lambda step: -step[0])[:6]:
-        if point.cue is not None:
-            axes.annotate(
-                _label(analysis, point.cue),
-                (point.utilisation, 1 - point.lost),
-                xytext=(4, 5),
-                textcoords="offset points",
-                fontsize=6.5,
-                color=_SOFT,
-            )
+    for point in _named(points):
+        assert point.cue is not None
+        axes.annotate(
+            _label(analysis, point.cue),
+            (point.utilisation, 1 - point.lost),
+            xytext=(2, 4),
+            textcoords="offset points",
+            rotation=30,
+            fontsize=6.5,
+            color=_SOFT,
+        )
     measure = (
         "tokens that stay the same" if analysis.agrees is not None else "1 - doubt handed over"
     )
     axes.set(xlabel="utilisation: share of tokens that the large model writes", ylabel=measure)
     axes.invert_xaxis()
     axes.xaxis.set_major_formatter("{x:.0%}")
-    axes.yaxis.set_major_formatter("{x:.1%}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.legend(loc="lower left", fontsize=7)
-    axes.set_title("Frontier of utilisation against expected agreement")
+    axes.set_title("Frontier of utilisation against expected agreement", pad=24)
     return figure
+
+
+def _named(points: Sequence[Point]) -> list[Point]:
+    """Those whose cue saves most, as far as their names do not run into each other."""
+    steps = [(a.utilisation - b.utilisation, b) for a, b in pairwise(points) if b.cue is not None]
+    apart = 0.05 * sum(step for step, _ in steps)
+    named: list[Point] = []
+    for _, point in sorted(steps, key=lambda step: -step[0]):
+        if all(abs(point.utilisation - other.utilisation) > apart for other in named):
+            named.append(point)
+    return named[:_MOST_NAMED]
 
 
 def segment_lengths(analysis: Analysis, taken: Sequence[int]) -> Figure:

@@ -25,8 +25,8 @@ from relaygen.profiling.trajectories import Ints
 from relaygen.views.printable import one_line
 
 _HEAD: Final = (
-    "cue", "taken", "segments", "questions", "share", "tokens each", "margin", "rest", "effect",
-    "95 % interval", "q", "agreement", "rest", "whole segments", "why",
+    "cue", "why", "segments", "questions", "share", "tokens each", "margin", "rest", "effect",
+    "95 % interval", "q", "agreement", "rest", "whole segments",
 )  # fmt: skip
 
 
@@ -175,7 +175,7 @@ def _row(found: CueStatistics, verdict: Verdict) -> tuple[str, ...]:
     margin, agreement = found.margin, found.agreement
     return (
         found.cue.text,
-        "yes" if verdict.taken else "no",
+        verdict.why,
         f"{found.count:,}",
         f"{found.questions:,}",
         f"{found.share:.2%}",
@@ -188,7 +188,6 @@ def _row(found: CueStatistics, verdict: Verdict) -> tuple[str, ...]:
         "" if agreement is None else f"{agreement.mean:.4f}",
         "" if agreement is None else f"{agreement.rest:.4f}",
         "" if found.whole is None else f"{found.whole:.1%}",
-        verdict.why,
     )
 
 
@@ -210,9 +209,15 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         return "<p>None.</p>"
     top = "".join(f"<th scope=col>{_shown(cell)}</th>" for cell in head)
     body = "\n".join(
-        "<tr>" + "".join(f"<td>{_shown(cell)}</td>" for cell in row) + "</tr>" for row in rows
+        "<tr>" + "".join(_cell(*pair) for pair in zip(head, row, strict=True)) + "</tr>"
+        for row in rows
     )
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
+
+
+def _cell(head: str, text: str) -> str:
+    kind = " class=prose" if head in ("why", "which") else ""
+    return f"<td{kind}>{_shown(text)}</td>"
 
 
 def _picture(name: str, data: bytes) -> str:

@@ -3,7 +3,7 @@
 Each column is a plain binary file to which a trajectory's values are appended; ``index.jsonl`` gets
 its line last, and that line is what makes it count. What an interruption left beyond the last whole
 line is cut off when the folder is opened again. Beginnings of trajectories that were still being
-written are kept in ``begun.jsonl`` and continued.
+written are kept in ``begun.jsonl`` and continued. A process that has the folder open keeps others out.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import numpy as np
 
 from relaygen.errors import ProfilingError
+from relaygen.profiling.folder_lock import LOCK_FILE, FolderLock
 from relaygen.profiling.trajectories import COLUMNS, Column, Record, Trajectories
 
 _INDEX: Final = "index.jsonl"
@@ -29,7 +31,7 @@ Key = tuple[str, int]
 
 
 class TrajectoryStore:
-    """Trajectories on disk. One process writes at a time.
+    """Trajectories on disk, of one process at a time until `close`; a context manager.
 
     Attributes:
         folder: where they are.
@@ -44,21 +46,38 @@ class TrajectoryStore:
             about: what they were made with, as JSON; a folder made with something else is refused.
 
         Raises:
-            ProfilingError: the folder holds trajectories of something else, or other files.
+            ProfilingError: the folder holds trajectories of something else, or other files, or
+                another process works in it.
         """
         self.folder = folder
         wanted = json.loads(json.dumps(about))
-        if (folder / _ABOUT).exists():
-            self._check(wanted)
-        elif folder.exists() and any(folder.iterdir()):
-            raise ProfilingError(
-                f"{folder} is not empty and holds no trajectories; name another folder"
-            )
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / _ABOUT, json.dumps(wanted, indent=1) + "\n")
-        self.records: list[Record] = _records(folder)
-        self._cut()
+        _make(folder)
+        self._lock = FolderLock(folder)
+        try:
+            if (folder / _ABOUT).exists():
+                self._check(wanted)
+            else:
+                _write(folder / _ABOUT, json.dumps(wanted, indent=1) + "\n")
+            self.records: list[Record] = _records(folder)
+            self._cut()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets other processes in; nothing may be written from then on."""
+        self._lock.release()
 
     @property
     def keys(self) -> frozenset[Key]:
@@ -118,7 +137,8 @@ class TrajectoryStore:
             if found.get(key) != wanted.get(key):
                 raise ProfilingError(
                     f"{self.folder} holds trajectories made with {key} {found.get(key)!r:.200}, "
-                    f"not {wanted.get(key)!r:.200}: name another folder, or delete this one"
+                    f"not {wanted.get(key)!r:.200}: name another folder (--trajectories), or delete "
+                    "this one"
                 )
 
     def _cut(self) -> None:
@@ -162,6 +182,21 @@ def load_trajectories(folder: Path) -> Trajectories:
     return Trajectories(records=tuple(records), columns=columns)
 
 
+def _make(folder: Path) -> None:
+    """Makes a folder, or finds that it is one of ours."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = {path.name for path in folder.iterdir()}
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ProfilingError(f"{folder} is a file; name a folder for the trajectories") from error
+    except OSError as error:
+        raise ProfilingError(f"{folder} cannot be used for trajectories: {error}") from error
+    if _ABOUT not in names and names - {LOCK_FILE, _beside(folder / _ABOUT).name}:
+        raise ProfilingError(
+            f"{folder} is not empty and holds no trajectories; name another folder (--trajectories)"
+        )
+
+
 def _records(folder: Path) -> list[Record]:
     records = []
     for number, line in enumerate(_whole_lines(folder / _INDEX), 1):
@@ -190,6 +225,10 @@ def _append(path: Path, data: bytes, *, sync: bool = True) -> None:
 
 def _write(path: Path, text: str) -> None:
     """In one step: a reader sees the old file or the new one."""
-    beside = path.with_name(path.name + ".new")
+    beside = _beside(path)
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".new")

@@ -10,6 +10,7 @@ from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine
 from relaygen.engines.registry import open_engine
 from relaygen.engines.simulated.server import SimulatedServer, storyteller
 from relaygen.errors import (
+    EngineAccessError,
     EngineError,
     EngineUnavailableError,
     InvalidRequestError,
@@ -54,6 +55,12 @@ TWO = models(
     {"id": "b", "owned_by": "vllm", "max_model_len": 32},
     {"id": "lora", "owned_by": "vllm", "parent": "a"},
 )
+
+
+async def test_a_server_that_wants_a_key_says_so() -> None:
+    async with raw_server(Answer(status(401, b'{"error": "Unauthorized"}'))) as server:
+        with pytest.raises(EngineAccessError, match=r"^http\S+ answered 401.*check api_key"):
+            await OpenAIHTTPEngine.connect(server.url)
 
 
 async def test_of_several_models_one_is_chosen_by_name() -> None:

@@ -9,7 +9,12 @@ import msgspec
 
 from relaygen.engines.openai_http.client import Call, Client
 from relaygen.engines.openai_http.dialects import DIALECTS
-from relaygen.errors import EngineError, EngineUnavailableError, InvalidRequestError
+from relaygen.errors import (
+    EngineAccessError,
+    EngineError,
+    EngineUnavailableError,
+    InvalidRequestError,
+)
 
 AUTO = "auto"
 
@@ -99,7 +104,7 @@ async def probe(client: Client, dialect: str = AUTO) -> Found:
 async def _models(client: Client) -> list[_Model]:
     try:
         return (await client.json(Call("/v1/models"), _Models)).data
-    except EngineUnavailableError:
+    except (EngineUnavailableError, EngineAccessError):
         raise
     except (EngineError, InvalidRequestError) as error:
         raise EngineError(

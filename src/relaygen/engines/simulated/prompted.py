@@ -14,6 +14,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from relaygen.engines.sampling import Logits, Sampler
 from relaygen.engines.simulated.models import ScriptedModel, TokenModel
 from relaygen.errors import InvalidRequestError
@@ -120,7 +122,10 @@ class PromptedScripts:
 
 
 class _From:
-    """A model that knows itself where the generated tokens begin."""
+    """A model that knows itself where the generated tokens begin.
+
+    Inside the prompt, whose tokens a server may be asked to score as well, all are equally likely.
+    """
 
     def __init__(self, model: TokenModel, origin: int) -> None:
         self.vocab_size = model.vocab_size
@@ -129,6 +134,8 @@ class _From:
 
     def logits(self, prefix: Sequence[int], origin: int) -> Logits:
         """See `TokenModel.logits`."""
+        if len(prefix) < self._origin:
+            return np.zeros(self.vocab_size)
         return self._model.logits(prefix, self._origin)
 
     def draw(self, prefix: Sequence[int], origin: int, sampler: Sampler) -> int:

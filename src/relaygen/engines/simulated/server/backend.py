@@ -122,9 +122,9 @@ class Backend:
     def scores(self, token_ids: Sequence[int], start: int, top: int) -> list[TokenScore]:
         """Of the tokens from `start` on, which is at least 1."""
         found: list[TokenScore] = []
+        model = self._started(token_ids[:-1])
         for place in range(start, len(token_ids)):
-            prefix = list(token_ids[:place])
-            logits = self._started(prefix).logits(prefix, start)[None]
+            logits = model.logits(token_ids[:place], start)[None]
             found += score_tokens(logits, token_ids[place : place + 1], top)
         return found
 
