@@ -36,10 +36,9 @@ def test_a_mistake_is_one_line_with_its_place(
     file = tmp_path / "relaygen.toml"
     file.write_text("[large]\nreplicas = []\n", encoding="utf-8")
     assert run_app(["config", "check", str(file)]) == 2
-    error = capsys.readouterr().err
-    assert f"{file}:1: large: give either replicas" in error
-    assert "small: is missing" in error
-    assert "Traceback" not in error
+    one, other = capsys.readouterr().err.splitlines()
+    assert f"{file}:1: large: give either replicas" in one
+    assert "small: is missing" in other
 
 
 def test_a_key_is_the_one_that_was_hashed(capsys: pytest.CaptureFixture[str]) -> None:
