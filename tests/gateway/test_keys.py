@@ -145,11 +145,29 @@ async def test_generations_at_once() -> None:
 
 
 async def test_more_generations_than_the_gateway_runs() -> None:
-    async with pair(settings=ServerSettings(max_streams=2, retry_after_s=9)) as opened:
-        reply = await opened.client.chat(n=3)
+    stalled = {LARGE: {0: Fault(kind="stall", after=1)}}
+    settings = ServerSettings(max_streams=2, retry_after_s=9)
+    async with pair(settings=settings, faults=stalled) as opened:
+        running = opened.client.call("/v1/chat/completions", chat_body(stream=True))
+        await anext(running.pieces())
+        reply = await opened.client.chat(n=2)
         assert (reply.status, reply.error["code"]) == (429, "overloaded")
         assert reply.headers["retry-after"] == "9"
+        running.leave()
+        await running.end()
         assert (await opened.client.chat(n=2)).status == 200
+
+
+async def test_more_generations_than_there_will_ever_be_room_for_are_refused() -> None:
+    async with pair(settings=ServerSettings(max_streams=2)) as opened:
+        reply = await opened.client.chat(n=3)
+        assert (reply.status, reply.error["param"]) == (400, "n")
+        assert "retry-after" not in reply.headers
+    async with pair(keys=keyed(concurrency=2)) as opened:
+        ann, _ = clients(opened)
+        reply = await ann.chat(n=3)
+        assert (reply.status, reply.error["param"]) == (400, "n")
+        assert "retry-after" not in reply.headers
 
 
 def test_a_bucket_fills_to_its_size_and_no_further() -> None:

@@ -41,6 +41,7 @@ CHAT: list[tuple[dict[str, Any], str | None, str]] = [
     ({"logit_bias": {"999999": 1}}, "logit_bias", "outside the model's vocabulary"),
     ({"max_tokens": 0}, "max_tokens", "at least 1"),
     ({"max_tokens": 5, "max_completion_tokens": 6}, "max_tokens", "two names of one limit"),
+    ({"max_completion_tokens": 0}, "max_completion_tokens", "at least 1"),
     ({"n": 0}, "n", "1 to 8"),
     ({"n": 9}, "n", "1 to 8"),
     ({"stop": [str(i) for i in range(17)]}, "stop", "at most 16"),

@@ -183,6 +183,8 @@ def test_all_mistakes_are_told_at_once(write: Write) -> None:
         ("a.toml", "[large\n", r"is not TOML: .*line 1"),
         ("a.yaml", "large: [\n", r"a.yaml:2: is not YAML"),
         ("a.yaml", "- 1\n", "holds no settings"),
+        ("a.toml", "[large]\nreplicas = 'http://a'\n", "a.toml:2: large.replicas: .* a list"),
+        ("a.yaml", "large: 3\n", "a.yaml:1: large: .* a table"),
         ("a.json", "{}", "is a .toml"),
         ("a.toml", "", "large: is missing"),
     ],

@@ -21,7 +21,7 @@ from relaygen.cli.run import run
 from relaygen.cli.serve import serve
 from relaygen.cli.terminal import prepare_streams, say
 from relaygen.cli.trace_view import trace
-from relaygen.errors import EngineError, ProtocolError, RelayGenError
+from relaygen.errors import EngineError, ProtocolError, RelayGenError, SettingsError
 
 FAILED, BAD_INPUT, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
@@ -133,7 +133,10 @@ def _show(error: Exception, lead: str = "") -> None:
         import traceback
 
         typer.echo(traceback.format_exc(), err=True)
-    say(f"{lead}{error}")
+    # A configuration has all its mistakes told, one a line; other texts may hold a server's reply.
+    told = str(error).splitlines() if isinstance(error, SettingsError) else [str(error)]
+    for line in told:
+        say(f"{lead}{line}")
 
 
 def _give_up_stdout() -> None:

@@ -61,6 +61,8 @@ def check(
     check_defaults(settings)
     typer.echo(f"{file}: good")
     typer.echo(f"  model   {settings.relay.name}")
+    if settings.relay.wants_cues:
+        typer.echo("  cues    none: set relay.profile, or each request has to bring its own")
     typer.echo(f"  large   {_pool(settings.large)}")
     typer.echo(f"  small   {_pool(settings.small)}")
     typer.echo(f"  listen  {settings.server.host}:{settings.server.port}")

@@ -134,6 +134,8 @@ async def _serve(settings: Settings) -> None:
             host, port = listener.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
             say(f"serving {service.name} on http://{shown}:{port}")
+            if settings.relay.wants_cues:
+                say("no cue profile is set: each request has to bring its own; --profile sets one")
             if not settings.keys and host not in ("127.0.0.1", "::1"):
                 say("no API keys are set: anybody who reaches this address may call")
             settle()

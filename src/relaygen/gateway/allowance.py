@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from relaygen.gateway.failures import HttpError
+from relaygen.gateway.failures import HttpError, refused
 from relaygen.settings import KeySettings
 
 LIMIT_HEADERS = tuple(
@@ -96,8 +96,14 @@ class Allowance:
         """Takes places; `leave` gives them back.
 
         Raises:
-            HttpError: 429; there are not so many free.
+            HttpError: 429; there are not so many free. 400; there never will be.
         """
+        if self._places is not None and generations > self._places:
+            raise refused(
+                "n",
+                f"the request asks for {generations} generations, and this key may run "
+                f"{self._places} at once; ask for fewer",
+            )
         if self._places is not None and self._used + generations > self._places:
             raise _too_many(
                 f"this key may run {self._places} generations at once, and {self._used} are "

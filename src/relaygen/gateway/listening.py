@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Callable
@@ -31,10 +32,9 @@ def bind(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except (OSError, OverflowError) as error:
         listener.close()
-        raise SettingsError(
-            f"cannot listen on {host}:{port}: {error}; is another server running there? "
-            "--port takes another"
-        ) from None
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        hint = "is another server running there? --port takes another" if taken else "check --host"
+        raise SettingsError(f"cannot listen on {host}:{port}: {error}; {hint}") from None
     return listener
 
 

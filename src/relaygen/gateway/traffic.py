@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from relaygen.gateway.allowance import Allowance
-from relaygen.gateway.failures import SERVER, ClientGoneError, HttpError
+from relaygen.gateway.failures import SERVER, ClientGoneError, HttpError, refused
 
 _T = TypeVar("_T")
 Receive = Callable[[], Awaitable[Any]]
@@ -72,9 +72,15 @@ class Traffic:
         """Lets a request in for as long as the context lasts.
 
         Raises:
-            HttpError: 503 while draining; 429 where there is no room.
+            HttpError: 503 while draining; 429 where there is no room; 400 where there never will be.
         """
         self.check_open()
+        if generations > self._max:
+            raise refused(
+                "n",
+                f"the request asks for {generations} generations, and this gateway runs "
+                f"{self._max} at once; ask for fewer",
+            )
         if self.generations + generations > self._max:
             raise HttpError(
                 429,

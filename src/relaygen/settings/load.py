@@ -18,6 +18,12 @@ from relaygen.settings.lines import Lines, locate, toml_lines, yaml_lines
 from relaygen.settings.model import Settings
 
 _MOST_BYTES = 2**20
+_PLAIN = {
+    "tuple_type": "input should be a list",
+    "dict_type": "input should be a table",
+    "model_type": "input should be a table",
+}
+"""Where pydantic speaks of Python's types, what a file has."""
 
 
 def load(path: str | Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
@@ -87,7 +93,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Lines]:
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: is not YAML: {error}") from None
     if not isinstance(data, dict):
-        raise SettingsError(f"{path}: holds no settings; see the examples in docs/serving.md")
+        raise SettingsError(f"{path}: holds no settings; `relaygen config example` prints some")
     return data, find_lines(text)
 
 
@@ -111,10 +117,10 @@ def _place(where: Sequence[str | int], path: str | Path | None, lines: Lines) ->
 
 def _message(detail: Any) -> str:
     if detail["type"] == "missing":
-        return "is missing; it must be given"
+        return "is missing"
     if detail["type"] == "extra_forbidden":
         return f"there is no such setting{_suggestion(detail['loc'])}"
-    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = _PLAIN.get(detail["type"]) or str(detail["msg"]).removeprefix("Value error, ")
     value = detail.get("input")
     shown = f" (it is {value!r:.80})" if isinstance(value, str | int | float) else ""
     return message[:1].lower() + message[1:] + shown

@@ -182,6 +182,11 @@ class RelaySettings(_Part):
             )
         return self
 
+    @property
+    def wants_cues(self) -> bool:
+        """Whether every request has to bring cues of its own, because none are set here."""
+        return self.profile is None and self.policy in ("relay", "paper")
+
     def config(self) -> RelayConfig:
         """The limits, for every policy that has none of its own."""
         return _relay_config(self.limits)

@@ -15,7 +15,7 @@ from relaygen.engines.constraint import ConstrainedEngine, Constraint, Constrain
 from relaygen.engines.forced_call import ForcedCall, forced
 from relaygen.engines.openai_http import DIALECTS, OpenAIHTTPEngine
 from relaygen.engines.simulated.server import ServerFault
-from relaygen.errors import EngineError, InvalidRequestError
+from relaygen.errors import EngineError, InvalidRequestError, UnsupportedError
 from relaygen.tokens import Tokenizer
 from relaygen.types import ModelRole, Sampling
 from tests.engines.forms import SCHEMA, validate
@@ -156,6 +156,32 @@ async def test_a_real_llama_server_holds_to_the_form() -> None:
             assert found[-1].end == "eos"
     finally:
         await engine.aclose()
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "nonsense"},
+        {"$ref": "#/nowhere"},
+        {"type": "array", "uniqueItems": True},
+        {"type": "string", "format": "wombat"},
+        {"type": "string", "pattern": "^(?!a)b$"},
+        {"type": "integer", "minimum": 5, "maximum": 3},
+    ],
+    ids=json.dumps,
+)
+async def test_what_a_real_llama_server_would_leave_out_is_refused(
+    schema: dict[str, object],
+) -> None:
+    asked = Constraint(kind=ConstraintKind.JSON_SCHEMA, schema=schema)
+    tokenizer = Tokenizer.load(demo_models.gguf("small"))
+    engine = await OpenAIHTTPEngine.connect(started_llama_server(), tokenizer=tokenizer)
+    try:
+        with pytest.raises(UnsupportedError, match="cannot enforce") as raised:
+            await outputs_of(engine.constrained(asked), leg(max_tokens=4))
+    finally:
+        await engine.aclose()
+    assert raised.value.param == "response_format"
 
 
 @functools.cache

@@ -185,6 +185,8 @@ class OpenAIHTTPEngine:
     ) -> AsyncGenerator[EngineOutput]:
         """Servers do not say which of a client's fields it is that they refuse."""
         try:
+            self._check_open()
+            await self._dialect.check_form(request, constraint)
             async with aclosing(self._write(request, constraint)) as outputs:
                 async for output in outputs:
                     yield output

@@ -97,6 +97,10 @@ def _max_tokens(request: ChatRequest) -> int | None:
             f"max_tokens is {one} and max_completion_tokens is {other}; they are two names of one "
             "limit, so send max_completion_tokens alone",
         )
+    if other is not None and other < 1:
+        raise refused(
+            "max_completion_tokens", f"max_completion_tokens is {other}; it must be at least 1"
+        )
     return one if other is None else other
 
 

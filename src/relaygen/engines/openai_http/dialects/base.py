@@ -142,6 +142,14 @@ class Dialect(Protocol):
         """
         ...
 
+    async def check_form(self, request: GenerateRequest, constraint: Constraint) -> None:
+        """Makes sure that the server would not leave out the form of a leg without a word.
+
+        Raises:
+            UnsupportedError: it would.
+        """
+        ...
+
     def prefill(self, token_ids: Sequence[int], generation_id: str) -> Call:
         """A request that has this prefix read, and whose answer nobody needs."""
         ...

@@ -18,6 +18,7 @@ the server in xllamacpp 2026.10.11549 answers.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,10 +40,11 @@ from relaygen.engines.openai_http.penalties import within_one_request
 from relaygen.engines.openai_http.pieces import Pieces
 from relaygen.engines.openai_http.slots import Slots
 from relaygen.engines.penalties import Penalties
-from relaygen.errors import EngineProtocolError
+from relaygen.errors import EngineProtocolError, UnsupportedError
 from relaygen.types import TokenScore
 
 _FORCE = 1e9  # a bias that leaves no other token
+_MOST_SCHEMAS = 256  # that are remembered as good
 
 
 class LlamaServer:
@@ -58,6 +60,7 @@ class LlamaServer:
         self.pieces = None if served.tokenizer is None else Pieces(served.tokenizer)
         self.tokenizer = served.tokenizer
         self._full_stop: int | None = None
+        self._enforced: set[str] = set()
         self._capabilities = Capabilities(
             top_logprobs=20,
             # It holds back what may begin a stop string, and never sends the ids that complete it.
@@ -99,6 +102,35 @@ class LlamaServer:
                 body["json_schema"] = constraint.json_schema
         return LlamaServerLeg(self, Call(PATH, body), request, slot)
 
+    async def check_form(self, request: GenerateRequest, constraint: Constraint) -> None:
+        """See `Dialect.check_form`.
+
+        A build with llguidance, such as xllamacpp's, logs that it cannot compile a schema and then
+        writes without one. It is made to write what no JSON begins with: a full stop.
+        """
+        schema = json.dumps(constraint.json_schema)
+        if constraint.kind is ConstraintKind.CHOICE or schema in self._enforced:
+            return
+        full_stop = await self._full_stop_id()
+        slot = self.slots.take(request.generation_id)
+        try:
+            body = self._one_token(request.prompt, slot) | {
+                "logit_bias": [[full_stop, _FORCE]],
+                "json_schema": constraint.json_schema,
+            }
+            event = await self.client.json(Call(PATH, body), Event)
+        finally:
+            self.slots.give_back(slot)
+        if event.tokens == [full_stop]:
+            raise UnsupportedError(
+                "the model's server cannot enforce this JSON schema, and says why only in its log; "
+                "use plainer keywords",
+                param=constraint.param,
+            )
+        if len(self._enforced) >= _MOST_SCHEMAS:
+            self._enforced.clear()
+        self._enforced.add(schema)
+
     def prefill(self, token_ids: Sequence[int], generation_id: str) -> Call:
         """See `Dialect.prefill`."""
         slot = self.slots.take(generation_id)
@@ -131,9 +163,8 @@ class LlamaServer:
         if listed is not None:
             return score_of(listed, top)
         # It ends inside a code point, and is left out. It is among the alternatives of any other.
-        if self._full_stop is None:
-            self._full_stop = (await self.encode(".") or [0])[0]
-        listed = await self._forced(prompt, self._full_stop, self._capabilities.vocab_size, slot)
+        full_stop = await self._full_stop_id()
+        listed = await self._forced(prompt, full_stop, self._capabilities.vocab_size, slot)
         for other in () if listed is None else listed.top_logprobs:
             if listed is not None and other.id == token_id:
                 return score_of(Logprob(other.id, other.logprob, listed.top_logprobs), top)
@@ -154,6 +185,11 @@ class LlamaServer:
                 retryable=True,
             )
         return event.completion_probabilities[0] if event.completion_probabilities else None
+
+    async def _full_stop_id(self) -> int:
+        if self._full_stop is None:
+            self._full_stop = (await self.encode(".") or [0])[-1]  # after a space, in some
+        return self._full_stop
 
     async def encode(self, text: str) -> list[int] | None:
         """See `Dialect.encode`."""

@@ -122,6 +122,9 @@ class SGLang:
             body |= _logprobs(max(2, request.top_logprobs), -1)
         return SGLangLeg(self._client, Call(_PATH, body), request, rid)
 
+    async def check_form(self, request: GenerateRequest, constraint: Constraint) -> None:
+        """See `Dialect.check_form`; it refuses what it cannot enforce."""
+
     def prefill(self, token_ids: Sequence[int], generation_id: str) -> Call:
         """See `Dialect.prefill`."""
         return Call(_PATH, self._reading(token_ids))

@@ -90,6 +90,9 @@ class Text:
         body = self._body(request.prompt, request.max_tokens, sampling) | {"stream": True}
         return TextLeg(self._client, Call(_PATH, body), request, self._tokenizer)
 
+    async def check_form(self, request: GenerateRequest, constraint: Constraint) -> None:
+        """See `Dialect.check_form`; it has no forms."""
+
     def prefill(self, token_ids: Sequence[int], generation_id: str) -> Call:
         """See `Dialect.prefill`."""
         return Call(_PATH, self._body(token_ids, 1, Sampling(temperature=0.0)))

@@ -108,6 +108,9 @@ class VLLM:
             body["structured_outputs"] = _form(constraint)
         return VLLMLeg(self._client, Call(_PATH, body), request)
 
+    async def check_form(self, request: GenerateRequest, constraint: Constraint) -> None:
+        """See `Dialect.check_form`; it refuses what it cannot enforce."""
+
     def prefill(self, token_ids: Sequence[int], generation_id: str) -> Call:
         """See `Dialect.prefill`."""
         return Call(_PATH, self._body(token_ids, 1) | _sampling(Sampling(temperature=0.0)))

@@ -112,7 +112,8 @@ def _leg(backend: Backend, body: CompletionBody) -> GenerateRequest:
             top_k=body.top_k,
             min_p=body.min_p,
             seed=None if body.seed == 2**32 - 1 else body.seed,
-            logit_bias=dict(body.logit_bias),
+            # A grammar wins over any bias.
+            logit_bias={} if body.grammar or body.json_schema else dict(body.logit_bias),
         ),
         eos_ids=backend.eos_ids,
         stop_hints=tuple(body.stop),
