@@ -182,8 +182,8 @@ class Router:
             self._tally.gave_up += 1
             load = self.load()
             raise EngineUnavailableError(
-                f"no replica for {self._now() - began:g} s: of {len(self._members)}, "
-                f"{load.usable} may be given legs, and {load.queued} other legs wait",
+                f"no replica for {self._options.wait_s:g} s: of {len(self._members)}, "
+                f"{load.usable} may be given legs, and {load.queued - (waiter in queue)} other legs wait",
                 retryable=False,
             ) from error
         finally:
