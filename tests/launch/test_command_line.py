@@ -40,6 +40,12 @@ def test_flags_after_two_dashes_go_to_both(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.count("--ubatch-size 64") == 2
 
 
+def test_a_value_after_two_dashes_stays_one_word(capsys: pytest.CaptureFixture[str]) -> None:
+    value = '{"temperature": 0.5}'
+    assert main(["launch", "--dry-run", "--", "--override-generation-config", value]) == 0
+    assert capsys.readouterr().out.count(f"--override-generation-config '{value}'") == 2
+
+
 def test_bad_input(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     nowhere = str(tmp_path / "nothing.gguf")
     assert "without --small" in refused(capsys, "--large", nowhere)

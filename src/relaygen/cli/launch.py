@@ -120,7 +120,7 @@ def launch(
     if sys.platform == "win32":
         raise InvalidRequestError("launch runs on Linux and macOS; on Windows, use it in WSL")
     paths, shipped = _pair(large, small, engine)
-    both = _words(flags or [], "flags")
+    both = _flags(flags or [], "flags")  # the shell has split them already
     options = LaunchOptions(
         large=paths[0],
         small=paths[1],
@@ -227,6 +227,10 @@ def _words(given: Sequence[str], param: str) -> tuple[str, ...]:
             f"{' '.join(given)!r:.80} cannot be split into words ({error}); check the quotes",
             param=param,
         ) from None
+    return _flags(words, param)
+
+
+def _flags(words: Sequence[str], param: str) -> tuple[str, ...]:
     if words and not words[0].startswith("-"):
         raise InvalidRequestError(
             f"{words[0]!r:.80} is not a flag; models are given with --large and --small, and flags "

@@ -188,7 +188,7 @@ class Router:
             load = self.load()
             raise EngineUnavailableError(
                 f"no replica for {self._now() - began:g} s: of {len(self._members)}, "
-                f"{load.usable} may be given legs, and {load.queued} other legs wait"
+                f"{load.usable} may be given legs, and {load.queued - (waiter in queue)} other legs wait"
                 f"{self._why_out()}",
                 retryable=False,
             ) from error
