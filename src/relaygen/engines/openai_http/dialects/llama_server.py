@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
 from relaygen.engines.base import Capabilities, GenerateRequest
@@ -60,7 +61,7 @@ class LlamaServer:
         self.pieces = None if served.tokenizer is None else Pieces(served.tokenizer)
         self.tokenizer = served.tokenizer
         self._full_stop: int | None = None
-        self._enforced: set[str] = set()
+        self._enforced: set[bytes] = set()  # by hash: a client chooses how long a schema is
         self._capabilities = Capabilities(
             top_logprobs=20,
             # It holds back what may begin a stop string, and never sends the ids that complete it.
@@ -108,7 +109,7 @@ class LlamaServer:
         A build with llguidance, such as xllamacpp's, logs that it cannot compile a schema and then
         writes without one. It is made to write what no JSON begins with: a full stop.
         """
-        schema = json.dumps(constraint.json_schema)
+        schema = sha256(json.dumps(constraint.json_schema).encode()).digest()
         if constraint.kind is ConstraintKind.CHOICE or schema in self._enforced:
             return
         full_stop = await self._full_stop_id()
