@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import tempfile
 from pathlib import Path
@@ -19,6 +20,8 @@ async def run_plan(
 ) -> None:
     """Runs servers and gateway until Ctrl-C, and leaves no process behind.
 
+    A key that is in the environment under its name is used, others are drawn.
+
     Args:
         plan: what to run.
         timing: how long things may take.
@@ -29,7 +32,7 @@ async def run_plan(
         EngineError: a process could not be started, or died too often.
         OSError: lines cannot be shown, or the configuration cannot be written.
     """
-    keys = {name: secrets.token_urlsafe(32) for name in plan.keys}
+    keys = {name: os.environ.get(name) or secrets.token_urlsafe(32) for name in plan.keys}
     with tempfile.TemporaryDirectory(prefix="relaygen-launch-") as folder:
         config = Path(folder) / _CONFIG
         config.write_text(plan.config, encoding="utf-8")
@@ -52,8 +55,9 @@ def as_script(plan: LaunchPlan) -> str:
     """The plan as a shell script that does the same, without waiting and watching."""
     parts = [f"# {note}" for note in plan.notes]
     if plan.keys:
-        parts += ["", "# keys between gateway and servers; a launch draws them anew"]
-        parts += [f'export {key}="$(head -c 32 /dev/urandom | base64)"' for key in plan.keys]
+        parts += ["", "# keys between gateway and servers; drawn, unless they are set already"]
+        draw = "$(head -c 32 /dev/urandom | base64)"
+        parts += [f'export {key}="${{{key}:-{draw}}}"' for key in plan.keys]
     for number, wave in enumerate(plan.waves):
         if number:
             parts += [
