@@ -14,6 +14,20 @@ from relaygen.launch.supervisor import Supervisor
 
 _CONFIG = "relaygen-gateway.toml"
 
+_WAITING = """
+# wait for a server: its process, and what answers once it is ready
+command -v curl >/dev/null || { echo "this script needs curl" >&2; exit 1; }
+ready() {
+    until curl -fs -o /dev/null "$2"; do
+        kill -0 "$1" 2>/dev/null || { echo "the server of $2 has ended" >&2; exit 1; }
+        sleep 1
+    done
+}
+
+# whatever ends this script ends the servers
+trap 'kill $servers 2>/dev/null' EXIT
+trap 'exit 130' INT TERM"""
+
 
 async def run_plan(
     plan: LaunchPlan, *, timing: Timing, show: Show, interrupts: Interrupts | None = None
@@ -52,20 +66,21 @@ async def run_plan(
 
 
 def as_script(plan: LaunchPlan) -> str:
-    """The plan as a shell script that does the same, without waiting and watching."""
+    """The plan as a script for a POSIX shell: it does the same, but starts nothing again."""
     parts = [f"# {note}" for note in plan.notes]
     if plan.keys:
         parts += ["", "# keys between gateway and servers; drawn, unless they are set already"]
         draw = "$(head -c 32 /dev/urandom | base64)"
         parts += [f'export {key}="${{{key}:-{draw}}}"' for key in plan.keys]
+    parts += _WAITING.splitlines()
     for number, wave in enumerate(plan.waves):
         if number:
-            parts += [
-                "",
-                "# only once the server above is ready: both measure what one GPU has left",
-            ]
+            parts += ["", "# only now: both measure what one GPU has left"]
         for service in wave:
             parts += ["", f"# {service.name}: {service.url}", f"{service.command.shell()} &"]
+            parts += [f'{service.name}=$! servers="$servers $!"']
+        parts += [""]
+        parts += [f'ready "${s.name}" {s.url}{s.ready_path}' for s in wave]
     parts += ["", f"cat > {_CONFIG} <<'END'", plan.config.rstrip("\n"), "END"]
     gateway = plan.gateway(Path(_CONFIG))
     parts += ["", f"# gateway: {gateway.url}", gateway.command.shell()]
