@@ -16,7 +16,7 @@ from pathlib import Path
 from relaygen import demo_models
 from relaygen.datasets import Question
 from relaygen.profiling.collecting import CollectOptions, Progress, collect
-from relaygen.profiling.models import Source, open_pair
+from relaygen.profiling.models import Source, fitting_pair, open_pair
 from relaygen.profiling.store import TrajectoryStore
 from relaygen.profiling.trajectories import Trajectories
 from training.heldout import HELDOUT_SEED, heldout_keys
@@ -38,7 +38,7 @@ async def generate(folder: Path, seed: int, count: int) -> Trajectories:
     questions = questions_of(seed, count)
     with TrajectoryStore(folder / f"seed-{seed}", {"seed": seed}) as store:
         if any((question.id, 0) not in store.keys for question in questions):
-            async with open_pair(large, small) as pair:
+            async with open_pair(await fitting_pair(large, small)) as pair:
                 await collect(
                     pair.large.engine,
                     pair.small.engine,

@@ -14,6 +14,7 @@ from pathlib import Path
 from relaygen.engines.pool import health
 from relaygen.relay import states
 from tests.cli import help_pages, model_memory
+from tests.settings import page as settings_page
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -37,6 +38,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "replicas": lambda: transition_table(health.TRANSITIONS, health.ReplicaState, health.Trigger),
     "memory": model_memory.table,
     **help_pages.parts(),
+    **settings_page.parts(),
 }
 
 

@@ -51,7 +51,7 @@ def _page(path: list[str]) -> str:
         " COMMAND" if hasattr(command, "commands") else "".join(f" [{p.name}]" for p in arguments)
     )
     lines = [f"relaygen {' '.join([*path, '[OPTIONS]'])}{what}", "", command.help.strip(), ""]
-    rows = [(p.name, p.help) for p in arguments]
+    rows = [(p.name, _text(p)) for p in arguments]
     rows += [(_spelling(p), _text(p)) for p in options]
     width = max((len(name) for name, _ in rows), default=0)
     lines += [f"  {name:<{width}}  {text}" for name, text in rows]
@@ -67,6 +67,6 @@ def _spelling(option: Any) -> str:
 
 def _text(option: Any) -> str:
     default = option.default
-    if option.is_flag or default in (None, "", [], ()):
+    if getattr(option, "is_flag", False) or default in (None, "", [], ()):
         return str(option.help)
     return f"{option.help} [default: {getattr(default, 'value', default)}]"

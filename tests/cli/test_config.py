@@ -7,27 +7,57 @@ from pathlib import Path
 
 import pytest
 
+from relaygen import examples
 from relaygen.cli.app import run_app
 from relaygen.gateway import hash_key
+from relaygen.settings import load
 
 
-def test_the_example_is_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_app(["config", "example"]) == 0
-    file = tmp_path / "relaygen.toml"
-    text = capsys.readouterr().out
-    file.write_text(text, encoding="utf-8")
+def example(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """What `relaygen config example` prints, as a file."""
+    assert run_app(["config", "example", name]) == 0
+    file = folder / f"relaygen{Path(name).suffix}"
+    file.write_text(capsys.readouterr().out, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("name", examples.available())
+def test_every_example_is_good(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = example(name, tmp_path, capsys)
+    assert f"--config {file.name}" in file.read_text(encoding="utf-8")
     assert run_app(["config", "check", str(file)]) == 0
     shown = capsys.readouterr().out
     assert "qwen3-relay" in shown
-    assert "anybody may call" in shown
+    assert "none: set relay.profile" not in shown
+
+
+def test_the_two_spellings_of_an_example_say_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [example(f"vllm.{kind}", tmp_path, capsys) for kind in ("toml", "yaml")]
+    toml, yaml = (load(file).model_dump() for file in files)
+    assert toml == yaml
+
+
+def test_the_example_by_itself_is_one_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app(["config", "example"]) == 0
+    assert capsys.readouterr().out in map(examples.text, examples.available())
+    assert run_app(["config", "example", "nope"]) == 2
+    assert "production.toml" in capsys.readouterr().err
+
+
+def test_a_made_key_goes_into_an_example(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = example("production.toml", tmp_path, capsys)
     assert run_app(["config", "key"]) == 0
-    made = capsys.readouterr().out
-    digest = re.search(r"sha256:[0-9a-f]{64}", made)
-    assert digest is not None
-    with_key = re.sub(r"^# (\[\[keys|name|hash|conc|req|tok)", r"\1", text, flags=re.M)
-    file.write_text(with_key.replace("sha256:...", digest[0]), encoding="utf-8")
+    made = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    text = file.read_text(encoding="utf-8")
+    file.write_text(re.sub(r"sha256:0{64}", made["hash"], text), encoding="utf-8")
     assert run_app(["config", "check", str(file)]) == 0
-    assert "keys    team" in capsys.readouterr().out
+    assert "keys    team, nightly-jobs" in capsys.readouterr().out
 
 
 def test_a_mistake_is_one_line_with_its_place(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from relaygen import demo_models, profiles
+from relaygen.profiling.store import TrajectoryStore
 from relaygen.profiling.trajectories import columns_of
 from relaygen.tokens import Fingerprint, Tokenizer
 
@@ -96,6 +97,25 @@ def test_a_profile_of_a_pair_in_one_command(
     other = profile("--seed", "5")
     assert other.code == 2
     assert "made with seed 0, not 5" in other.err
+
+
+def test_a_folder_in_use_is_told_before_a_model_is_loaded(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def load(*arguments: object, **options: object) -> None:
+        raise AssertionError("a model is loaded")
+
+    monkeypatch.setattr("relaygen.api.model.open_engine", load)
+    with TrajectoryStore(tmp_path / "p-trajectories", {}):
+        ran = profile("--no-report")
+    assert ran.code == 2
+    assert "in use by process" in ran.err
+
+
+def test_models_that_do_not_fit_leave_no_folder(profile: Profile, tmp_path: Path) -> None:
+    ran = profile("--no-report", "--large", LARGE, "--small", str(tmp_path / "nope.gguf"))
+    assert ran.code == 2
+    assert not (tmp_path / "p-trajectories").exists()
 
 
 def test_a_profile_without_a_cue_is_written_by_force_only(

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from subprocess import PIPE
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -80,3 +82,42 @@ def test_margins_that_a_server_cannot_give_are_refused(cli: Cli, arguments: list
         ran = cli("profile", "--large", url, "--small", url, *arguments, "--margins", "written")
     assert ran.code == 2
     assert "--margins scored" in ran.err
+
+
+class _Turnstile(BaseHTTPRequestHandler):
+    """Lets nobody in, and says what key was shown."""
+
+    def do_GET(self) -> None:
+        body = json.dumps({"error": f"shown: {self.headers['Authorization']}"}).encode()
+        self.send_response(401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        """Not to stderr."""
+
+
+@pytest.fixture
+def turnstile() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Turnstile) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_each_server_may_have_a_key_of_its_own(
+    cli: Cli, arguments: list[str], turnstile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LARGE_KEY", "of-the-large-one")
+    monkeypatch.setenv("SMALL_KEY", "of-the-small-one")
+    own, both = ("--small-api-key-env", "SMALL_KEY"), ("--api-key-env", "LARGE_KEY")
+    for large, keys, shown in (
+        (turnstile, (*both, *own), "of-the-large-one"),
+        (demo_models.gguf("large"), (*both, *own), "of-the-small-one"),
+        (demo_models.gguf("large"), both, "of-the-large-one"),
+    ):
+        ran = cli("profile", "--large", str(large), "--small", turnstile, *arguments, *keys)
+        assert ran.code == 1
+        assert f"shown: Bearer {shown}" in ran.err
+        assert "--small-api-key-env" in ran.err

@@ -19,6 +19,7 @@ def main() -> None:
     flags.add_argument("--die", action="store_true", help="at start, with exit code 3")
     flags.add_argument("--die-again", type=Path, help="at start, if this file is there")
     flags.add_argument("--never-ready", action="store_true")
+    flags.add_argument("--warm-up", type=int, default=0, help="first answers that are 503")
     flags.add_argument("--ignore-term", action="store_true")
     flags.add_argument("--garbage", action="store_true")
     flags.add_argument("--with-child", action="store_true")
@@ -38,10 +39,11 @@ def main() -> None:
         leave("cannot work like this", 3)
     if given.die_again:
         given.die_again.touch()
-    serve(given.port, b"503 Busy" if given.never_ready else b"200 OK")
+    serve(given.port, sys.maxsize if given.never_ready else given.warm_up)
 
 
-def serve(port: int, status: bytes) -> None:
+def serve(port: int, busy: int) -> None:
+    """The first `busy` answers are 503."""
     with socket.create_server(("127.0.0.1", port)) as door:
         while True:
             client, _ = door.accept()
@@ -50,6 +52,8 @@ def serve(port: int, status: bytes) -> None:
                 if request.startswith(b"GET /die"):
                     leave("asked to die", 5)
                 say(f"key {os.environ.get('FAKE_KEY')}")
+                status = b"503 Busy" if busy > 0 else b"200 OK"
+                busy -= 1
                 client.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
 
 

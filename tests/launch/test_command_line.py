@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from relaygen.cli import main
+from relaygen.demo_models import gguf
 
 
 @pytest.fixture(autouse=True)
@@ -50,8 +51,10 @@ def test_bad_input(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     nowhere = str(tmp_path / "nothing.gguf")
     assert "without --small" in refused(capsys, "--large", nowhere)
     both = ("--large", nowhere, "--small", nowhere)
-    assert "a relay needs cues" in refused(capsys, *both)
-    assert "there is no model at" in refused(capsys, *both, "--profile", "qwen3")
+    assert "there is no model at" in refused(capsys, *both)
+    here = ("--large", str(gguf("large")), "--small", str(gguf("small")))
+    assert "a relay needs cues" in refused(capsys, *here)
+    assert "'--engine': 'foo' is not one of 'auto'" in refused(capsys, "--engine", "foo")
     assert "no cue profile 'qwne3'" in refused(capsys, "--profile", "qwne3")
     assert "'model.gguf' is not a flag" in refused(capsys, "model.gguf")
     assert "cannot be split into words" in refused(capsys, "--large-flag", "--x 'y")

@@ -26,6 +26,17 @@ def test_it_takes_the_flags_of_a_plan() -> None:
     assert not wanted.ctx_shift
 
 
+async def test_an_unknown_flag_is_one_line_with_advice(start: Start) -> None:
+    flags = [*commands(plan("gguf"))[0][3:], "--no-such-flag"]
+    large = service("large", (sys.executable, "-m", llama_server.__name__, *flags))
+    launch = start([large], [fake("gateway")])
+    with pytest.raises(EngineError, match="large ended with exit code 2 .* if it is yours"):
+        await launch.ended()
+    told = launch.lines.of("large")
+    assert len(told) == 2  # when it comes, and once more at the end
+    assert "--no-such-flag" in told[0]
+
+
 async def test_a_damaged_file_ends_the_launch_with_advice(start: Start, tmp_path: Path) -> None:
     bad = tmp_path / "bad.gguf"
     bad.write_bytes(b"GGUF\x03\x00\x00\x00")

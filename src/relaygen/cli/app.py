@@ -124,7 +124,10 @@ def run_app(arguments: Sequence[str] | None = None) -> int:
 
 def _usage(error: Any) -> int:
     path = error.ctx.command_path if error.ctx else "relaygen"
-    say(f"{error.format_message().rstrip('.')}; see `{path} --help`")
+    told = (
+        error.format_message().rstrip(".").replace("Value error, ", "")
+    )  # pydantic's, for programs
+    say(f"{told}; see `{path} --help`")
     return BAD_INPUT
 
 

@@ -1,4 +1,4 @@
-"""``relaygen config``: checks a configuration, makes an API key, prints an example."""
+"""``relaygen config``: checks a configuration, makes an API key, prints examples."""
 
 from __future__ import annotations
 
@@ -8,42 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from relaygen import examples
+
 if TYPE_CHECKING:
     from relaygen.settings import PoolSettings
 
 config = typer.Typer(help="Check the gateway's configuration, make keys.", no_args_is_help=True)
-
-_EXAMPLE = """\
-# Run it with: relaygen serve --config relaygen.toml
-# Any setting can come from the environment too: RELAYGEN_SERVER__PORT=9000
-
-[relay]
-name = "qwen3-relay"                 # what clients ask for as "model"
-tokenizer = "/models/Qwen3-32B"      # folder or file with the tokenizer and chat template
-profile = "qwen3"                    # which cues hand over
-# max_queue_for_handoff = 8          # with more legs waiting for the small model, write on
-
-[large]
-replicas = ["http://10.0.0.1:8000", "http://10.0.0.2:8000"]
-
-# stop_strings = 64                  # if vLLM was started with VLLM_MAX_STOP_STRINGS=64
-
-[small]
-replicas = ["http://10.0.0.3:8000"]
-
-[server]
-host = "127.0.0.1"
-port = 8080
-# otel_endpoint = "http://127.0.0.1:4318"   # OpenTelemetry's spans; pip install 'relaygen[otel]'
-
-# Without keys anybody may call. `relaygen config key` makes one.
-# [[keys]]
-# name = "team"
-# hash = "sha256:..."
-# concurrency = 64
-# requests_per_minute = 600
-# tokens_per_minute = 2000000
-"""
 
 
 @config.command()
@@ -81,9 +51,16 @@ def key() -> None:
 
 
 @config.command()
-def example() -> None:
-    """Print a configuration to start from."""
-    typer.echo(_EXAMPLE, nl=False)
+def example(
+    name: Annotated[
+        str, typer.Argument(help=f"One of {', '.join(examples.available())}.")
+    ] = "vllm.toml",
+) -> None:
+    """Print a configuration to start from.
+
+    Put it into a file, and change models and addresses; `relaygen config check` looks it through.
+    """
+    typer.echo(examples.text(name), nl=False)
 
 
 def _pool(pool: PoolSettings) -> str:

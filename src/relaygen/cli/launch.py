@@ -17,6 +17,7 @@ from relaygen.errors import InvalidRequestError, ModelLoadError
 from relaygen.launch.options import Draft, DraftMethod, Engine, LaunchOptions
 
 if TYPE_CHECKING:
+    from relaygen.launch.model_files import ModelFiles
     from relaygen.launch.plan import LaunchPlan
 
 _COLOURS = {"large": "\x1b[36m", "small": "\x1b[33m", "gateway": "\x1b[32m", "launch": "\x1b[1m"}
@@ -114,12 +115,14 @@ def launch(
     Without --large and --small the embedded pair is served. Ctrl-C ends everything.
     """
     from relaygen.launch.keeper import Timing
+    from relaygen.launch.model_files import read_model
     from relaygen.launch.ports import check_free, free_ports
     from relaygen.launch.running import as_script, run_plan
 
     if sys.platform == "win32":
         raise InvalidRequestError("launch runs on Linux and macOS; on Windows, use it in WSL")
     paths, shipped = _pair(large, small, engine)
+    models = [read_model(path) for path in paths]
     both = _flags(flags or [], "flags")  # the shell has split them already
     options = LaunchOptions(
         large=paths[0],
@@ -139,7 +142,7 @@ def launch(
         large_flags=(*both, *_words(large_flag or [], "large_flag")),
         small_flags=(*both, *_words(small_flag or [], "small_flag")),
     )
-    plan = _plan(options, use_gpus=not cpu, server_python=python)
+    plan = _plan(options, models, use_gpus=not cpu, server_python=python)
     for warning in plan.warnings:
         say(f"warning: {warning}")
     if dry_run:
@@ -151,13 +154,19 @@ def launch(
     asyncio.run(run_plan(plan, timing=Timing(ready_s=ready_timeout), show=_shower()))
 
 
-def _plan(options: LaunchOptions, *, use_gpus: bool, server_python: str | None) -> LaunchPlan:
+def _plan(
+    options: LaunchOptions,
+    models: Sequence[ModelFiles],
+    *,
+    use_gpus: bool,
+    server_python: str | None,
+) -> LaunchPlan:
     from relaygen.launch.machine import check_installed, this_machine
     from relaygen.launch.model_files import read_model
     from relaygen.launch.plan import make_plan
     from relaygen.launch.refusals import choose_engine
 
-    large, small = read_model(options.large), read_model(options.small)
+    large, small = models
     draft = read_model(options.draft.path) if options.draft and options.draft.path else None
     machine = this_machine(os.environ, use_gpus=use_gpus, server_python=server_python)
     plan = make_plan(options, large=large, small=small, draft=draft, machine=machine)

@@ -47,6 +47,7 @@ def sources_of(models: ModelOptions) -> tuple[Source, Source]:
         places = [str(demo_models.gguf("large")), str(demo_models.gguf("small"))]
         names = [names[0] or "relaygen-demo-large", names[1] or "relaygen-demo-small"]
     key = named_key(models.api_key_env, "--api-key-env")
+    keys = [key, named_key(models.small_api_key_env, "--small-api-key-env") or key]
     large, small = (
         Source(
             place=str(place),
@@ -57,7 +58,7 @@ def sources_of(models: ModelOptions) -> tuple[Source, Source]:
             gpu_layers=models.gpu_layers,
             api_key=key,
         )
-        for place, name in zip(places, names, strict=True)
+        for place, name, key in zip(places, names, keys, strict=True)
     )
     return large, small
 

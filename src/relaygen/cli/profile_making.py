@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from dataclasses import fields, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from relaygen.errors import ProfilingError, UnsupportedError
 from relaygen.profiling.analysis import Analysis, AnalysisOptions, analyse
 from relaygen.profiling.collecting import CollectOptions, collect
 from relaygen.profiling.enough import counted, shortages
-from relaygen.profiling.models import OpenPair, Source, open_pair
+from relaygen.profiling.models import OpenPair, Source, fitting_pair, open_pair
 from relaygen.profiling.profile import describe
 from relaygen.profiling.profile import make_profile as build
 from relaygen.profiling.selection import (
@@ -34,7 +35,7 @@ from relaygen.profiling.selection import (
     select_for,
     taken,
 )
-from relaygen.profiling.store import TrajectoryStore
+from relaygen.profiling.store import TrajectoryStore, lock_folder
 from relaygen.profiling.trajectories import Trajectories
 from relaygen.relay.provenance import Provenance
 from relaygen.types import Sampling
@@ -144,43 +145,46 @@ class _Work:
         given = {
             n: v for n in ("temperature", "top_k", "top_p") if (v := getattr(data, n)) is not None
         }
-        async with open_pair(large, small) as pair:
-            sampling = replace(pair.large.sampling, **given)
-            questions = self._questions.questions[: data.limit]
-            options = CollectOptions(
-                samples=data.samples,
-                seed=data.seed,
-                max_tokens=data.max_tokens,
-                at_once=data.at_once,
-                sampling=sampling,
-                score_written=data.margins == "scored",
-            )
-            with (
-                TrajectoryStore(self._folder, self._about(pair, sampling)) as store,
-                progress_shown(quiet=self._output.quiet) as told,
-            ):
-                try:
-                    await collect(
-                        pair.large.engine,
-                        pair.small.engine,
-                        pair.match.encoder,
-                        questions,
-                        store,
-                        options,
-                        told=told,
-                    )
-                except asyncio.CancelledError:
-                    say(
-                        f"kept: {len(store.records)} whole trajectories, and what was begun; the "
-                        "same command goes on"
-                    )
-                    raise
-                except UnsupportedError as error:
-                    if data.margins != "written":
+        fitting = await fitting_pair(large, small)
+        # Before the models, whose loading takes minutes: whoever comes second is told at once.
+        with closing(lock_folder(self._folder)) as lock:
+            async with open_pair(fitting) as pair:
+                sampling = replace(pair.large.sampling, **given)
+                questions = self._questions.questions[: data.limit]
+                options = CollectOptions(
+                    samples=data.samples,
+                    seed=data.seed,
+                    max_tokens=data.max_tokens,
+                    at_once=data.at_once,
+                    sampling=sampling,
+                    score_written=data.margins == "scored",
+                )
+                with (
+                    TrajectoryStore(self._folder, self._about(pair, sampling), lock=lock) as store,
+                    progress_shown(quiet=self._output.quiet) as told,
+                ):
+                    try:
+                        await collect(
+                            pair.large.engine,
+                            pair.small.engine,
+                            pair.match.encoder,
+                            questions,
+                            store,
+                            options,
+                            told=told,
+                        )
+                    except asyncio.CancelledError:
+                        say(
+                            f"kept: {len(store.records)} whole trajectories, and what was begun; the "
+                            "same command goes on"
+                        )
                         raise
-                    raise UnsupportedError(f"{error}; or use --margins scored") from error
-                found = store.load()
-            return _only(found, {q.id for q in questions}, data.samples), pair, sampling
+                    except UnsupportedError as error:
+                        if data.margins != "written":
+                            raise
+                        raise UnsupportedError(f"{error}; or use --margins scored") from error
+                    found = store.load()
+                return _only(found, {q.id for q in questions}, data.samples), pair, sampling
 
     def report(
         self,

@@ -38,6 +38,10 @@ class ModelOptions:
         str | None,
         typer.Option(metavar="NAME", help="Environment variable with the servers' API key."),
     ] = None
+    small_api_key_env: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Likewise of the small one's, if it is another."),
+    ] = None
     large_name: Annotated[
         str | None, typer.Option(metavar="NAME", help="What the profile calls the large model.")
     ] = None

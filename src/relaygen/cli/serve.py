@@ -23,12 +23,13 @@ def serve(
     large: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="URL|FILE", help="A server of the large model (repeatable), or a GGUF file."
+            metavar="URL|PATH",
+            help="A server of the large model (repeatable), a GGUF file, or a model's folder.",
         ),
     ] = None,
     small: Annotated[
         list[str] | None,
-        typer.Option(metavar="URL|FILE", help="A server of the small model, or a GGUF file."),
+        typer.Option(metavar="URL|PATH", help="Likewise for the small model."),
     ] = None,
     tokenizer: Annotated[
         Path | None,
@@ -56,9 +57,8 @@ def serve(
     from relaygen.settings import load, names_a_model
 
     flags = _flags(large, small, tokenizer, profile, name, host, port, log)
-    if config is None and not (names_a_model() or "large" in flags or "small" in flags):
-        say("no models are given: this serves the embedded pair, which knows arithmetic stories")
-        flags = _embedded(flags)
+    if config is None and not names_a_model():
+        flags = _whole_pair(flags)
     settings = load(config, flags)
     _run(settings)
 
@@ -95,10 +95,25 @@ def _pool(role: str, given: list[str] | None) -> dict[str, Any]:
     if len(given) > 1:
         raise InvalidRequestError(
             f"--{role} is given {len(given)} times: give addresses of servers (http://...), or "
-            "one file",
+            "one file or folder",
             param=role,
         )
     return {"gguf": given[0]}
+
+
+def _whole_pair(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags where they alone name models: both, or none for the embedded pair."""
+    missing = [role for role in ("large", "small") if role not in flags]
+    if len(missing) == 1:
+        raise InvalidRequestError(
+            f"--{missing[0]} is missing: a relay needs two models; give both, or none for the "
+            "embedded pair",
+            param=missing[0],
+        )
+    if not missing:
+        return flags
+    say("no models are given: this serves the embedded pair, which knows arithmetic stories")
+    return _embedded(flags)
 
 
 def _embedded(flags: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,8 @@ _KNOWN: tuple[tuple[str, str], ...] = (
     ),
     (
         r"unrecognized arguments?|invalid argument|unknown argument|no such option",
-        "its version does not know one of the flags; update it, or see `relaygen launch --dry-run`",
+        "it does not know the flag that its lines name; correct it if it is yours (after --, or in "
+        "--large-flag or --small-flag), else update the server",
     ),
     (
         r"No module named|ModuleNotFoundError",

@@ -12,12 +12,19 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for a mistake: a launch shows what is written here for each server, and once more."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message} (--help shows the flags)\n")
 
 
 def parser() -> argparse.ArgumentParser:
     """The flags that are understood here."""
-    flags = argparse.ArgumentParser(prog="python -m relaygen.launch.llama_server")
+    flags = _Parser(prog="python -m relaygen.launch.llama_server")
     flags.add_argument("-m", "--model", required=True)
     flags.add_argument("-a", "--alias", default="")
     flags.add_argument("--host", default="127.0.0.1")

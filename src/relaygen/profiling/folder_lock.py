@@ -18,7 +18,7 @@ LOCK_FILE: Final = "lock"
 
 
 class FolderLock:
-    """A folder that is this process's own until `release`."""
+    """A folder that is this process's own until `close`."""
 
     def __init__(self, folder: Path) -> None:
         """Takes the lock, or says who has it.
@@ -52,7 +52,7 @@ class FolderLock:
         self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         self._file.flush()
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Lets others in; a second call does nothing."""
         self._file.close()
 

@@ -56,6 +56,21 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FittingPair:
+    """Two places whose models fit; neither model is loaded yet.
+
+    Attributes:
+        sources: large, small.
+        tokenizers: likewise.
+        match: what they have in common.
+    """
+
+    sources: tuple[Source, Source]
+    tokenizers: tuple[Tokenizer, Tokenizer]
+    match: Match
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OpenPair:
     """Two models that fit.
 
@@ -70,23 +85,33 @@ class OpenPair:
     match: Match
 
 
-@asynccontextmanager
-async def open_pair(large: Source, small: Source) -> AsyncIterator[OpenPair]:
-    """Opens both models, once it is known that they fit, and closes them at the end.
+async def fitting_pair(large: Source, small: Source) -> FittingPair:
+    """Reads both tokenizers, which takes seconds where loading the models takes minutes.
 
     Raises:
         TokenizerMismatchError: the tokenizers differ; names the first difference.
-        RelayGenError: whatever else keeps a model from being opened.
+        RelayGenError: whatever else is wrong with a place.
     """
-    tokenizers = [await asyncio.to_thread(_tokenizer, source) for source in (large, small)]
-    found = await asyncio.to_thread(match, tokenizers[0], tokenizers[1], None)
+    first = await asyncio.to_thread(_tokenizer, large)
+    second = await asyncio.to_thread(_tokenizer, small)
+    found = await asyncio.to_thread(match, first, second, None)
+    return FittingPair(sources=(large, small), tokenizers=(first, second), match=found)
+
+
+@asynccontextmanager
+async def open_pair(pair: FittingPair) -> AsyncIterator[OpenPair]:
+    """Opens both models, and closes them at the end.
+
+    Raises:
+        RelayGenError: something keeps a model from being opened.
+    """
     async with AsyncExitStack() as stack:
         models = []
-        for source, tokenizer in zip((large, small), tokenizers, strict=True):
+        for source, tokenizer in zip(pair.sources, pair.tokenizers, strict=True):
             model = await _open(source, tokenizer)
             stack.push_async_callback(model.engine.aclose)
             models.append(model)
-        yield OpenPair(large=models[0], small=models[1], match=found)
+        yield OpenPair(large=models[0], small=models[1], match=pair.match)
 
 
 def _tokenizer(source: Source) -> Tokenizer:
@@ -127,7 +152,10 @@ async def _open(source: Source, tokenizer: Tokenizer) -> Model:
             options=options,
         )
     except EngineAccessError as error:
-        raise EngineAccessError(f"{error}, which --api-key-env names the variable of") from error
+        raise EngineAccessError(
+            f"{error}, in the variable that --api-key-env names, or --small-api-key-env where the "
+            "small model's server has another"
+        ) from error
     try:
         await engine.check_tokenizer(tokenizer)
         assert source.tokenizer is not None

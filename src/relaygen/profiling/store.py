@@ -38,12 +38,15 @@ class TrajectoryStore:
         records: of the trajectories that are whole.
     """
 
-    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, about: Mapping[str, Any], *, lock: FolderLock | None = None
+    ) -> None:
         """Opens a folder, or makes it.
 
         Args:
             folder: of the trajectories.
             about: what they were made with, as JSON; a folder made with something else is refused.
+            lock: of the folder, from `lock_folder`; None: it is taken now.
 
         Raises:
             ProfilingError: the folder holds trajectories of something else, or other files, or
@@ -51,8 +54,7 @@ class TrajectoryStore:
         """
         self.folder = folder
         wanted = json.loads(json.dumps(about))
-        _make(folder)
-        self._lock = FolderLock(folder)
+        self._lock = lock or lock_folder(folder)
         try:
             if (folder / _ABOUT).exists():
                 self._check(wanted)
@@ -77,7 +79,7 @@ class TrajectoryStore:
 
     def close(self) -> None:
         """Lets other processes in; nothing may be written from then on."""
-        self._lock.release()
+        self._lock.close()
 
     @property
     def keys(self) -> frozenset[Key]:
@@ -158,6 +160,16 @@ class TrajectoryStore:
         if index.exists():
             lines = _whole_lines(index)
             os.truncate(index, sum(len(line) + 1 for line in lines))
+
+
+def lock_folder(folder: Path) -> FolderLock:
+    """Keeps other processes out of a folder of trajectories, which is made if it is not there.
+
+    Raises:
+        ProfilingError: it holds other files, or another process works in it.
+    """
+    _make(folder)
+    return FolderLock(folder)
 
 
 def load_trajectories(folder: Path) -> Trajectories:

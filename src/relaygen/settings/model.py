@@ -71,17 +71,18 @@ class PoolSettings(_Part):
 
     Attributes:
         replicas: addresses of equal servers.
-        gguf: a file to load instead.
+        gguf: a GGUF file to load instead, or a folder in transformers' format (extra ``hf``).
         dialect: what the servers speak; ``auto`` asks them.
         model: its name there; None: the only one they serve.
-        api_key_env: the environment variable that holds the servers' key.
+        api_key_env: the name of the environment variable that holds the servers' key.
         concurrency: legs at once on one replica; more wait.
         queue: legs that may wait for one; more are refused.
         first_token_s: a leg without a token for so long is moved to another replica.
         between_tokens_s: likewise between two tokens.
         leg_s: likewise for a whole leg.
         health_interval_s: how often a replica is asked whether it is well.
-        context_tokens: prompt plus generation; None: what the server or the file says.
+        context_tokens: prompt plus generation; None: what the server or the file says. A server
+            that does not say it (most of those with the dialect ``text``) needs it set.
         stop_strings: how many stop strings a request may have there. vLLM takes 4 unless it was
             started with ``VLLM_MAX_STOP_STRINGS``; enough for every cue of the profile is best.
     """
@@ -197,9 +198,9 @@ class ServerSettings(_Part):
 
     Attributes:
         host: address to listen on; this machine alone by default.
-        port: 0 takes a free one.
+        port: to listen on; 0 takes a free one.
         cors_origins: web pages of these origins may call; none by default.
-        max_body_bytes: larger requests are refused.
+        max_body_bytes: of a request; larger ones are refused.
         max_choices: the largest `n`.
         max_streams: generations at once; more are refused with 429.
         retry_after_s: what a refused client is told to wait where nothing better is known.
@@ -236,7 +237,7 @@ class KeySettings(_Part):
         name: in logs and metrics.
         hash: of the key, ``sha256:...``.
         concurrency: generations at once; None: no limit.
-        requests_per_minute: None: no limit.
+        requests_per_minute: that may begin; None: no limit.
         tokens_per_minute: prompt and completion together; None: no limit.
     """
 

@@ -257,7 +257,7 @@ class Client:
             return self._was_closed()
         if isinstance(error, aiohttp.ClientConnectorError):
             return EngineUnavailableError(
-                f"{self.url} cannot be reached ({error}); is the server running?"
+                f"{self.url} cannot be reached ({_why(error)}); is the server running?"
             )
         if isinstance(error, aiohttp.ClientResponseError):
             return EngineProtocolError(
@@ -298,6 +298,13 @@ class Client:
 
     def _was_closed(self) -> EngineUnavailableError:
         return EngineUnavailableError(f"the engine of {self.url} was closed; open another")
+
+
+def _why(error: aiohttp.ClientConnectorError) -> str:
+    """What the system says; aiohttp's own words speak of TLS at every address."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return str(error.certificate_error)
+    return error.os_error.strerror or str(error.os_error)
 
 
 @functools.cache
