@@ -78,7 +78,7 @@ export class Recording {
   #count(extension, ids, written) {
     const stage = extension.stage ?? this.generation.trace.segments.at(-1)?.stage ?? "answer";
     const segment = written ?? this.#segment(extension, stage, "");
-    segment.token_ids = [...(segment.token_ids ?? []), ...ids];
+    (segment.token_ids ??= []).push(...ids);
   }
 
   #segment({ role = null, segment: place = null }, stage, text) {
