@@ -31,7 +31,7 @@ class StandIn:
         figures: what stands in that field of the last chunk, instead of the trace.
         stalls: whether streams stop halfway, until the client goes away or `resume`.
         breaks: whether streams carry an error before their end.
-        cuts: whether connections end halfway through a stream.
+        cuts: whether connections end halfway through a stream, upon `resume`.
         refuses: with what it refuses questions.
         let_go: how many streams the client left.
     """
@@ -105,6 +105,7 @@ class StandIn:
                     yield _event({"error": {"message": "the large model is gone"}})
                     return
                 if self.cuts and number == len(chunks) // 2:
+                    await self._resumed.wait()  # a browser drops what it has not handed on
                     raise ConnectionAbortedError
                 if self.stalls and number == len(chunks) // 2:
                     await self._resumed.wait()

@@ -87,11 +87,12 @@ def test_page_follows_the_text_to_its_end(watch: Any, long: StandIn, device: Any
 
 
 def test_text_that_moves_under_a_resting_pointer_opens_no_card(watch: Any, long: StandIn) -> None:
-    page = watch(long.url, **DESKTOP).page
+    page = watch(long.url, reduced_motion="reduce", **DESKTOP).page
     page.mouse.move(300, 20)
     page.get_by_label("Question").fill(QUESTION)
     page.keyboard.press("Control+Enter")
     _says(page, "Done")
+    page.wait_for_function(END_SEEN)
     page.evaluate(
         "() => {"
         "document.addEventListener('pointerover', ({target}) => {"
@@ -203,7 +204,9 @@ def test_connection_that_ends_halfway(watch: Any, gateway: StandIn) -> None:
     gateway.cuts = True
     page = watch(gateway.url, **PHONE).page
     _ask(page)
-    _says(page, "It broke off: the connection ended in the middle of the answer")
+    page.locator(".glance").filter(has_text="handoff").wait_for()
+    gateway.resume()
+    _says(page, "It broke off: the connection ended before the answer did")
     assert "Mia starts" in page.locator(".prose").first.inner_text()
     assert page.evaluate(SEEN, "#status") == [True, True]
     assert page.get_by_role("button", name="Ask", exact=True).is_enabled()

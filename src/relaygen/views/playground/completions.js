@@ -37,7 +37,7 @@ export async function* completion(request, { key, signal }) {
 
 function cutOff(error) {
   if (error?.name === "AbortError") throw error;
-  throw new ApiError("the connection ended in the middle of the answer", 200);
+  throw new ApiError("the connection ended before the answer did", 200);
 }
 
 /** The data of server-sent events, whatever the chunks that they come in. */
