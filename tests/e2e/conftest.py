@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+FAILED = re.compile(
+    r"Failed to load resource: (the server responded with a status of 4"
+    r"|net::ERR_(INCOMPLETE_CHUNKED_ENCODING|INTERNET_DISCONNECTED)$)"
+)
+"""What a browser says on its console of a server that refuses, breaks off or is gone."""
 CLIENTS = Path(__file__).parents[2] / ".venv-clients"
 CLIENT_S = 180
 """Seconds for a client's whole program; some take ten to be imported."""
@@ -57,7 +63,7 @@ class Watched:
         page.on("popup", lambda popup: self.misdeeds.append(f"window: {popup.url}"))
 
     def _message(self, text: str) -> None:
-        if not text.startswith("Failed to load resource: the server responded with a status of 4"):
+        if not FAILED.match(text):
             self.misdeeds.append(f"console: {text}")
 
     def _dialog(self, dialog: Any) -> None:

@@ -29,8 +29,10 @@ class StandIn:
         made: the generation to recite, by policy.
         extension: whether its chunks have the field ``relaygen``.
         figures: what stands in that field of the last chunk, instead of the trace.
-        stalls: whether streams stop before their end, until the client goes away.
+        stalls: whether streams stop halfway, until the client goes away or `resume`.
         breaks: whether streams carry an error before their end.
+        cuts: whether connections end halfway through a stream, upon `resume`.
+        refuses: with what it refuses questions.
         let_go: how many streams the client left.
     """
 
@@ -44,8 +46,17 @@ class StandIn:
         self.figures: dict[str, Any] | None = None
         self.stalls = False
         self.breaks = False
+        self.cuts = False
+        self.refuses: str | None = None
         self.let_go = 0
         self.url = ""
+        self._resumed = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def resume(self) -> None:
+        """Lets the streams go on that stopped halfway; from another thread."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._resumed.set)
 
     def app(self) -> Starlette:
         async def static(request: Request) -> Response:
@@ -65,6 +76,9 @@ class StandIn:
                 return refusal
             body = await request.json()
             self.asked.append(body)
+            self._loop = asyncio.get_running_loop()
+            if self.refuses:
+                return JSONResponse({"error": {"message": self.refuses}}, 400)
             made = self.made[body["relaygen"].get("policy", "relay")]
             return StreamingResponse(self._events(made), media_type="text/event-stream")
 
@@ -90,8 +104,11 @@ class StandIn:
                 if self.breaks and number == len(chunks) // 2:
                     yield _event({"error": {"message": "the large model is gone"}})
                     return
+                if self.cuts and number == len(chunks) // 2:
+                    await self._resumed.wait()  # a browser drops what it has not handed on
+                    raise ConnectionAbortedError
                 if self.stalls and number == len(chunks) // 2:
-                    await asyncio.sleep(3600)
+                    await self._resumed.wait()
                 event = _event(chunk)
                 # In two pieces, cut inside a code point where there is one.
                 cut = next((at for at, byte in enumerate(event) if byte >= 0x80), 20) + 1
@@ -107,13 +124,17 @@ class StandIn:
         tag = "</think>"
         for number, segment in enumerate(made["trace"]["segments"]):
             inner = segment["text"].removesuffix(tag)
-            for at in range(0, len(inner), 7):
+            ids = segment["token_ids"]
+            starts = range(0, len(inner), 7)
+            for nth, at in enumerate(starts):
                 key = "content" if segment["stage"] == "answer" else "reasoning"
                 delta = {key: inner[at : at + 7]}
                 if key == "reasoning":
                     delta["reasoning_content"] = delta[key]
                 place = {"role": segment["role"], "stage": segment["stage"], "segment": number}
-                yield self._chunk(delta, place)
+                shares = [n * len(ids) // len(starts) for n in (nth, nth + 1)]
+                more = {"token_ids": ids[slice(*shares)]} if self.extension else {}
+                yield self._chunk(delta, place, **more)
         told = {"relaygen": self.figures or made["trace"]} if self.extension else {}
         yield {**self._chunk({}, None, finish_reason="stop"), **told}
         yield {"choices": [], "usage": made["usage"]}

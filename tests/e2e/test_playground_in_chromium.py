@@ -26,6 +26,14 @@ def _says(page: Any, text: str) -> None:
     page.get_by_role("status").filter(has_text=text).wait_for()
 
 
+def _tops(page: Any) -> list[float]:
+    """All at once: the page may still be scrolling."""
+    tops: list[float] = page.locator("article").evaluate_all(
+        "all => all.map(e => e.getBoundingClientRect().top)"
+    )
+    return tops
+
+
 def test_answer_comes_coloured_by_role(watch: Any, gateway: StandIn) -> None:
     page = watch(gateway.url).page
     _ask(page)
@@ -60,6 +68,7 @@ def test_request_says_what_the_form_says(watch: Any, gateway: StandIn) -> None:
             ],
             "temperature": 0.5,
             "max_completion_tokens": 99,
+            "return_token_ids": True,
             "seed": 3,
             "relaygen": {"margins": True, "trace": True, "policy": "small"},
             "stream": True,
@@ -88,7 +97,7 @@ def test_compare_asks_all_three_with_one_seed(
     assert [body["relaygen"]["policy"] for body in gateway.asked] == ["large", "small", "relay"]
     assert len({body["seed"] for body in gateway.asked}) == 1
     assert page.locator("article h2").all_inner_texts() == ["Large alone", "Small alone", "Relay"]
-    assert len({a.bounding_box()["y"] for a in page.locator("article").all()}) == 1
+    assert len(set(_tops(page))) == 1
     page.screenshot(path=screenshots / "playground-compare.png", full_page=True)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download JSON").click()
@@ -188,7 +197,7 @@ def test_hostile_stream_is_text(watch: Any, gateway: StandIn) -> None:
     _ask(watched.page, "Compare")
     _says(watched.page, "Done")
     for element in watched.page.locator(".segment, .bar").all():
-        element.dispatch_event("pointerover")
+        element.dispatch_event("pointermove")
     assert not watched.hacked()
     assert watched.page.locator("#view img, #view iframe, #view script, #view a").count() == 0
     assert HOSTILE[:150] in watched.page.locator(".prose").first.text_content()
@@ -225,7 +234,7 @@ def test_phone_and_dark(watch: Any, gateway: StandIn, screenshots: Path) -> None
     _ask(page, "Compare")
     _says(page, "Done")
     assert watched.wide() == 0
-    tops = [a.bounding_box()["y"] for a in page.locator("article").all()]
+    tops = _tops(page)
     assert tops == sorted(set(tops))  # one below the other
     page.screenshot(path=screenshots / "playground-phone-dark.png", full_page=True)
 

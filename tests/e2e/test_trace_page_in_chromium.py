@@ -91,7 +91,7 @@ def test_hostile_text_is_text(opened: Any) -> None:
     watched = opened([hostile(), hostile()])
     page = watched.page
     for element in page.locator(".segment, .bar").all():
-        element.dispatch_event("pointerover")
+        element.dispatch_event("pointermove")
     assert not watched.hacked()
     assert page.locator("#view img, #view iframe, #view script, #view a, #view link").count() == 0
     shown = page.locator(".message.user p").text_content()

@@ -52,6 +52,9 @@ def _without(made: dict[str, Any], *path: str | int, value: Any = None) -> bytes
         (_without(generation(), "trace", "wall_s", value=-1), r"\$\.trace\.wall_s"),
         (_without(generation(), "finish_reason", value="tired"), "'tired'"),
         (_without(generation(), "schema_version", value=2), r"\$\.schema_version"),
+        (b'{"choices": []}', "length >= 1"),
+        (b'{"choices": [{"relaygen": {"trace": {"segments": []}}}]}', "wall_s"),
+        (b'{"segments": [1], "wall_s": 1}', r"\$\.segments\[0\]"),
     ],
 )
 def test_what_is_no_trace_is_refused_by_name(data: bytes, says: str) -> None:

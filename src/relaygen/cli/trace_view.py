@@ -22,7 +22,10 @@ trace = typer.Typer(help="Look at trace files.", rich_markup_mode=None)
 def view(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE", help="From `run --trace` or `--json`, or a playground."),
+        typer.Argument(
+            metavar="FILE",
+            help="From `run --trace` or `--json`, a playground, or a gateway's reply.",
+        ),
     ],
     output: Annotated[
         Path | None,

@@ -1,4 +1,4 @@
-"""Reads back what `relaygen.views.result_json` and the playground wrote, and trusts none of it."""
+"""Reads back what `run`, the playground and the gateway's replies tell, and trusts none of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from relaygen.types import FinishReason
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-_WRITE_ONE = "`relaygen run --trace FILE` writes one"
+_IN_A_REPLY = 'a reply has one if its request says "relaygen": {"trace": true}, without "stream"'
+_WRITE_ONE = f"`relaygen run --trace FILE` writes one, and {_IN_A_REPLY}"
 
 
 class _Segment(msgspec.Struct, kw_only=True):
@@ -71,6 +72,28 @@ class _Generation(msgspec.Struct, kw_only=True):
     schema_version: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
 
 
+class _Said(msgspec.Struct, kw_only=True):
+    content: str | None = None
+    reasoning: str | None = None
+
+
+class _Extension(msgspec.Struct, kw_only=True):
+    trace: dict[str, Any] | None = None
+
+
+class _Choice(msgspec.Struct, kw_only=True):
+    finish_reason: str | None = None
+    message: _Said | None = None
+    relaygen: _Extension | None = None
+
+
+class _Reply(msgspec.Struct, kw_only=True):
+    """Of ``/v1/chat/completions`` or ``/v1/completions``."""
+
+    choices: Annotated[list[_Choice], msgspec.Meta(min_length=1)]
+    usage: dict[str, Any] | None = None
+
+
 class _Generations(msgspec.Struct, kw_only=True):
     generations: Annotated[list[_Generation], msgspec.Meta(min_length=1)]
 
@@ -79,7 +102,8 @@ def generations(data: bytes, name: str) -> list[dict[str, Any]]:
     """The generations in a trace file, as plain data, fields that nobody here knows included.
 
     Args:
-        data: one generation, or ``{"generations": [...]}`` as the playground saves a comparison.
+        data: one generation, ``{"generations": [...]}`` as the playground saves a comparison, a
+            reply of the gateway, the extension field of one of its choices, or the trace in there.
         name: of the file, for messages.
 
     Raises:
@@ -90,8 +114,10 @@ def generations(data: bytes, name: str) -> list[dict[str, Any]]:
         if isinstance(value, dict) and "generations" in value:
             msgspec.convert(value, _Generations)
             return list(value["generations"])
-        msgspec.convert(value, _Generation)
-        return [value]
+        made = _made_from(value, name)
+        for generation in made:
+            msgspec.convert(generation, _Generation)
+        return made
     except msgspec.ValidationError as error:
         raise InvalidRequestError(f"{name} is no trace ({error}); {_WRITE_ONE}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -106,3 +132,45 @@ def question(generation: dict[str, Any]) -> list[tuple[str, Any]] | None:
     """The messages that a generation answers, as (role, content); None where it does not tell."""
     run = generation.get("run") or {}
     return [(m["role"], m.get("content")) for m in run.get("messages", [])] or None
+
+
+def _made_from(value: Any, name: str) -> list[dict[str, Any]]:
+    """Generations around the traces of the gateway; what is none of its own stays as it is."""
+    if not isinstance(value, dict) or "reasoning" in value:
+        return [value]
+    if "choices" in value:
+        reply = msgspec.convert(value, _Reply)
+        usage = reply.usage if len(reply.choices) == 1 else None  # it counts all of them
+        return [_of_choice(choice, usage, name) for choice in reply.choices]
+    if isinstance(value.get("trace"), dict):
+        return [_of_choice(_Choice(relaygen=_Extension(trace=value["trace"])), None, name)]
+    if isinstance(value.get("segments"), list):
+        return [_of_choice(_Choice(relaygen=_Extension(trace=value)), None, name)]
+    if "handoffs" in value:
+        raise _without_trace(name)
+    return [value]
+
+
+def _of_choice(choice: _Choice, usage: Any, name: str) -> dict[str, Any]:
+    if choice.relaygen is None or choice.relaygen.trace is None:
+        raise _without_trace(name)
+    segments = msgspec.convert(choice.relaygen.trace, _Trace).segments
+    texts = {
+        stage: "".join(segment.text for segment in segments if segment.stage == stage)
+        for stage in ("reasoning", "answer")
+    }
+    said = choice.message or _Said()
+    ended = choice.finish_reason
+    return {
+        "text": "".join(segment.text for segment in segments),
+        "reasoning": texts["reasoning"] if said.reasoning is None else said.reasoning,
+        "answer": texts["answer"] if said.content is None else said.content,
+        "finish_reason": ended if ended in (None, FinishReason.LENGTH) else FinishReason.STOP.value,
+        "error": None,
+        "usage": usage,
+        "trace": choice.relaygen.trace,
+    }
+
+
+def _without_trace(name: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{name} is of a reply without a trace: {_IN_A_REPLY}")

@@ -72,14 +72,52 @@ export function labels(generations) {
   });
 }
 
+/** Tokens: as the server counts them, or as they came so far; null where nobody tells. */
+function written({ usage, trace: { segments } }) {
+  if (usage) return usage.completion_tokens;
+  const known = segments.length > 0 && segments.every(({ token_ids: ids }) => ids);
+  return known ? segments.reduce((sum, segment) => sum + tokensOf(segment), 0) : null;
+}
+
+function shareOfLarge({ trace: { utilisation, segments } }) {
+  if (utilisation !== null && utilisation !== undefined) return utilisation;
+  const total = written({ trace: { segments } });
+  const large = segments.filter(({ role }) => role === "large");
+  return total && segments.every(({ role }) => role) ? written({ trace: { segments: large } }) / total || 0 : null;
+}
+
+function handoffs({ trace: { handoffs: counted, segments } }) {
+  if (counted !== null && counted !== undefined) return counted;
+  const roles = segments.filter((segment) => tokensOf(segment) !== 0).map(({ role }) => role);
+  const over = roles.filter((role, at) => role === "small" && roles[at - 1] === "large");
+  return roles.length && roles.every(Boolean) ? over.length : null;
+}
+
+const perSecond = (generation) =>
+  told(written(generation), (count) => number(count / (generation.trace.wall_s || 1)));
+
+/** The figures of a generation that is being written, in a line; what is not known yet is left out. */
+export function glance(generation) {
+  const count = written(generation), share = shareOfLarge(generation), over = handoffs(generation);
+  return [seconds(generation.trace.wall_s),
+    ...(count ? [`${number(count)} ${count === 1 ? "token" : "tokens"}`, `${perSecond(generation)}/s`] : []),
+    ...(share === null ? [] : [`${number(share * 100)}% large`]),
+    ...(over === null ? [] : [`${number(over)} ${over === 1 ? "handoff" : "handoffs"}`])].join(" · ");
+}
+
+function ended({ finish_reason: reason, trace }) {
+  if (reason === "error" && !trace.segments.length) return "no answer";
+  return told(reason, () => ENDINGS[reason] ?? printable(reason));
+}
+
 const ROWS = [
   ["Time", (g) => told(g.trace.wall_s || null, seconds)],
-  ["Tokens", (g) => told(g.usage?.completion_tokens, number)],
-  ["Tokens per second", (g) => told(g.usage?.completion_tokens, (n) => number(n / (g.trace.wall_s || 1)))],
-  ["By the large model", (g) => told(g.trace.utilisation, (share) => `${number(share * 100)}%`)],
-  ["Handoffs", (g) => told(g.trace.handoffs, number)],
+  ["Tokens", (g) => told(written(g), number)],
+  ["Tokens per second", perSecond],
+  ["By the large model", (g) => told(shareOfLarge(g), (share) => `${number(share * 100)}%`)],
+  ["Handoffs", (g) => told(handoffs(g), number)],
   ["Overrun tokens", (g) => told(g.trace.overrun_tokens, number)],
-  ["Ended", (g) => told(g.finish_reason, (reason) => ENDINGS[reason] ?? printable(reason))],
+  ["Ended", ended],
 ];
 
 /** Figures: a list for one generation, a table with a column each for several. */
@@ -324,7 +362,19 @@ function spark(margins, role) {
     width: "100%", viewBox: `0 0 ${Math.max(240, width * margins.length)} 28`, preserveAspectRatio: "none" }, ...bars);
 }
 
-/** Shows a card for the segment under the pointer or the focus; Escape puts it away. */
+/** The bar nearest to a place in a timeline; a finger is wider than most of them. */
+function nearestBar(root, { clientX: x, clientY: y }) {
+  const beyond = (from, to, at) => Math.max(from - at, 0, at - to);
+  const away = (element) => {
+    const { left, right, top, bottom } = element.getBoundingClientRect();
+    return Math.hypot(beyond(left, right, x), beyond(top, bottom, y));
+  };
+  const hit = [...root.querySelectorAll(".timeline svg")].find((svg) => away(svg) === 0);
+  const bars = [...(hit?.querySelectorAll(".bar") ?? [])];
+  return bars.reduce((best, bar) => (best && away(best) <= away(bar) ? best : bar), null);
+}
+
+/** Shows a card for the segment under the pointer, a finger or the focus; Escape or a tap elsewhere puts it away. */
 function explain(root) {
   const box = make("div", { class: "card", role: "tooltip", id: "segment-card", hidden: "" });
   let shown = null, closing = 0;
@@ -351,13 +401,20 @@ function explain(root) {
     else if (event.key === "Escape") close();
   };
   root.append(box);
-  root.addEventListener("pointerover", (event) => {
-    if (at(event)) open(at(event));
-    else if (box.contains(event.target)) clearTimeout(closing);
+  // Not pointerover: a page that scrolls under a resting pointer would open cards.
+  root.addEventListener("pointermove", (event) => {
+    const over = at(event), same = over && segmentOf.get(over) === shown;
+    if (same || box.contains(event.target)) clearTimeout(closing);
+    else if (over && event.pointerType !== "touch") open(over);
   });
   root.addEventListener("pointerout", (event) => {
     clearTimeout(closing);
     if (event.pointerType === "mouse") closing = setTimeout(close, 150);
+  });
+  root.addEventListener("click", (event) => {
+    const tapped = nearestBar(root, event) ?? at(event);
+    if (tapped) open(tapped);
+    else if (!box.contains(event.target)) close();
   });
   root.addEventListener("focusin", (event) => at(event) && open(at(event)));
   root.addEventListener("focusout", (event) => at(event) && close());
@@ -387,11 +444,11 @@ function save(data, name) {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-/** Generations side by side, under their figures and timelines. */
+/** Generations side by side, with their figures and timelines: above them, or below where the text comes first. */
 export class Comparison {
   #overview = make("section", { class: "overview", "aria-label": "Figures and timelines" });
 
-  constructor(root, generations) {
+  constructor(root, generations, { textFirst = false } = {}) {
     this.generations = generations;
     this.columns = generations.map(() => new Column());
     const fold = make("button", { type: "button", "aria-pressed": "false" }, "Fold reasoning");
@@ -404,8 +461,9 @@ export class Comparison {
     download.addEventListener("click", () => this.#download());
     const tools = make("div", { class: "tools" }, fold, download);
     const texts = this.columns.map((column) => column.element);
-    const frame = make("div", {}, make("div", { class: "bar-of-tools" }, legend(), tools), this.#overview,
-      make("section", { class: "columns", "aria-label": "Text" }, ...texts));
+    const columns = make("section", { class: "columns", "aria-label": "Text" }, ...texts);
+    const parts = textFirst ? [columns, this.#overview] : [this.#overview, columns];
+    const frame = make("div", {}, make("div", { class: "bar-of-tools" }, legend(), tools), ...parts);
     root.replaceChildren(frame);
     explain(frame);
     this.measure();
@@ -416,6 +474,7 @@ export class Comparison {
     const names = labels(this.generations); // a stream tells its policy at its end
     names.forEach((name, at) => this.columns[at].rename(name));
     this.#overview.classList.toggle("alone", names.length === 1);
+    this.#overview.hidden = this.generations.every(({ trace }) => !trace.segments.length);
     this.#overview.replaceChildren(...overview(this.generations, names));
   }
 

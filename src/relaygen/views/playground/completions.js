@@ -32,7 +32,12 @@ export async function* completion(request, { key, signal }) {
     if (chunk.error) throw new ApiError(said(chunk.error), response.status);
     yield chunk;
   }
-  throw new ApiError("the connection ended in the middle of the answer", response.status);
+  cutOff();
+}
+
+function cutOff(error) {
+  if (error?.name === "AbortError") throw error;
+  throw new ApiError("the connection ended before the answer did", 200);
 }
 
 /** The data of server-sent events, whatever the chunks that they come in. */
@@ -41,7 +46,7 @@ export async function* events(body) {
   let pending = "";
   try {
     for (;;) {
-      const { value, done } = await reader.read();
+      const { value, done } = await reader.read().catch(cutOff);
       pending = (pending + (value ?? "")).replace(/\r\n/g, "\n");
       const complete = pending.split(/\n\n|\r\r/);
       pending = complete.pop();

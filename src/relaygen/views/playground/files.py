@@ -34,7 +34,7 @@ HEADERS: Final[Mapping[str, str]] = MappingProxyType(
 """Headers that every one of these files must be sent with."""
 
 _TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
-_OWN: Final = ("playground.css", "playground.js", "completions.js", "recording.js")
+_OWN: Final = ("playground.css", "playground.js", "completions.js", "following.js", "recording.js")
 _SHARED: Final = ("view.css", "view.js")
 
 

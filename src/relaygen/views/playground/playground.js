@@ -1,8 +1,9 @@
 // The page's controls. What it asks for, and what it shows, is in the modules it imports.
 
 import { ApiError, completion, models } from "./completions.js";
+import { Follower } from "./following.js";
 import { Recording } from "./recording.js";
-import { Comparison, make } from "./view.js";
+import { Comparison, glance, labels, make, printable } from "./view.js";
 
 const KEY = "relaygen.key";
 const REDRAW_MS = 200;
@@ -11,8 +12,9 @@ const field = (id) => document.getElementById(id);
 let running = null; // the AbortController of what is being written
 
 function say(text, isError = false) {
-  field("status").textContent = text;
+  field("status").textContent = printable(text);
   field("status").classList.toggle("error", isError);
+  field("bar").classList.toggle("pinned", isError || Boolean(running));
 }
 
 // ---- what is asked ----
@@ -38,25 +40,36 @@ function request() {
     temperature: checkedNumber("temperature"),
     max_completion_tokens: checkedNumber("max-tokens"),
     // A seed that is drawn here makes the runs of a comparison equal, and is in the download.
+    return_token_ids: true, // how many there are, while they come
     seed: checkedNumber("seed") ?? crypto.getRandomValues(new Uint32Array(1))[0],
   };
 }
 
 // ---- the answer ----
 
-async function write(asked, policy, { recording, view, at, signal }) {
+async function write(asked, policy, { recording, view, at, follower, signal }) {
   const column = view.columns[at];
   const relaygen = { ...ASKED_FOR, ...(policy ? { policy } : {}) };
   column.say("waiting for the first token");
   recording.begin();
-  const redraw = setInterval(() => {
+  const redraw = () => {
     recording.tick();
     view.measure();
-  }, REDRAW_MS);
+    field("glance").textContent = glance(recording.generation);
+  };
+  const redrawing = setInterval(redraw, REDRAW_MS);
+  let begun = false;
   try {
     const key = field("key").value.trim();
     for await (const chunk of completion({ ...asked, relaygen }, { key, signal })) {
-      for (const [segment, text] of recording.add(chunk)) column.write(segment, text);
+      const added = recording.add(chunk);
+      for (const [segment, text] of added) column.write(segment, text);
+      if (added.length && !begun) {
+        begun = true;
+        redraw();
+        follower.begin(column.element);
+      }
+      if (begun) follower.follow();
     }
     recording.end();
   } catch (error) {
@@ -64,8 +77,10 @@ async function write(asked, policy, { recording, view, at, signal }) {
     else recording.end("error", error.message);
     if (error.name !== "AbortError" && !(error instanceof ApiError)) throw error;
   } finally {
-    clearInterval(redraw);
+    clearInterval(redrawing);
+    field("glance").textContent = "";
     view.settle(at);
+    if (begun) follower.follow();
   }
 }
 
@@ -83,7 +98,9 @@ async function ask(policies) {
   const { signal } = running;
   const recordings = policies.map((policy) =>
     new Recording(policy || null, { ...asked, policy: policy || null }));
-  const view = new Comparison(field("view"), recordings.map((recording) => recording.generation));
+  const view = new Comparison(field("view"), recordings.map((recording) => recording.generation),
+    { textFirst: true });
+  const follower = new Follower(field("bar"));
   try {
     // One after another: at the same time, they would take time from each other.
     for (const [at, policy] of policies.entries()) {
@@ -92,29 +109,34 @@ async function ask(policies) {
         continue;
       }
       say(policies.length > 1 ? `Asking, ${at + 1} of ${policies.length}.` : "Asking.");
-      await write(asked, policy, { recording: recordings[at], view, at, signal });
+      await write(asked, policy, { recording: recordings[at], view, at, follower, signal });
     }
-    finished(recordings, signal);
   } finally {
     running = null;
+    follower.end();
     busy(false);
   }
+  finished(recordings.map((recording) => recording.generation), signal);
 }
 
-function finished(recordings, signal) {
-  const failed = recordings.some(({ generation }) => generation.error);
+function finished(generations, signal) {
+  const names = labels(generations);
+  const reasons = generations.map(({ text, error }) => error && `${text ? "It broke off" : "No answer"}: ${error}`);
+  const failures = new Set(reasons).size === 1 ? reasons.slice(0, 1).filter(Boolean)
+    : reasons.flatMap((reason, at) => (reason ? [`${names[at]}: ${reason}`] : []));
   if (signal.aborted) say("Stopped.");
-  else if (failed) say("It broke off; what went wrong is said below.", true);
-  else say("Done.");
+  else say(failures.join("\n") || "Done.", failures.length > 0);
+  // Where there is nothing but failures, the question and the reason are all there is to see.
+  if (generations.every(({ text, error }) => error && !text)) field("view").replaceChildren();
 }
 
 function busy(on) {
   const [send, compare, stop] = ["send", "compare", "stop"].map(field);
   const focused = document.activeElement; // a button that goes away would lose the focus
   if (on) stop.hidden = false;
-  if (on && (focused === send || focused === compare)) stop.focus();
+  if (on && (focused === send || focused === compare)) stop.focus({ preventScroll: true });
   send.disabled = compare.disabled = on;
-  if (!on && focused === stop) send.focus();
+  if (!on && focused === stop) send.focus({ preventScroll: true });
   stop.hidden = !on;
   field("view").setAttribute("aria-busy", on);
 }

@@ -47,6 +47,7 @@ export class Recording {
       generation[stage] += text;
       added.push([this.#segment(extension, stage, text), text]);
     }
+    if (choice?.token_ids?.length) this.#count(extension, choice.token_ids, added[0]?.[0]);
     this.#conclude(extension.trace?.segments ? extension.trace : extension);
     return added;
   }
@@ -71,6 +72,13 @@ export class Recording {
     }
     if (told.tokens) trace.overrun_tokens = told.tokens.overrun;
     if (told.degraded) trace.small_lost = true;
+  }
+
+  /** Tokens without a text of their own, a reasoning tag's say, belong to a segment too. */
+  #count(extension, ids, written) {
+    const stage = extension.stage ?? this.generation.trace.segments.at(-1)?.stage ?? "answer";
+    const segment = written ?? this.#segment(extension, stage, "");
+    (segment.token_ids ??= []).push(...ids);
   }
 
   #segment({ role = null, segment: place = null }, stage, text) {
