@@ -257,7 +257,8 @@ async def test_an_engine_that_fails_before_the_first_token_is_a_status(stream: b
         assert reply.error["type"] == "server_error"
         await opened.relay.aclose()
         reply = await opened.client.chat(stream=stream)
-        assert (reply.status, reply.error["code"]) == (502, "engine_error")
+        assert (reply.status, reply.error["code"]) == (503, "engine_unavailable")
+        assert "retry-after" in reply.headers
 
 
 async def test_what_the_template_refuses_is_the_messages_fault() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from relaygen.engines.pool.choice import bound, choose, ranked
 from relaygen.engines.pool.counts import PoolLoad, Tally
@@ -26,8 +26,16 @@ class Router:
     one: a text that stops in its middle is worse than one that begins late.
     """
 
-    def __init__(self, members: Sequence[Member], options: PoolOptions, tally: Tally) -> None:
+    def __init__(
+        self,
+        members: Sequence[Member],
+        options: PoolOptions,
+        tally: Tally,
+        watch: Callable[[], None],
+    ) -> None:
+        """`watch` is called whenever a replica may have come or gone."""
         self._members = members
+        self._watch = watch
         self._options = options
         self._tally = tally
         self._going_on: _Queue = {}
@@ -115,7 +123,8 @@ class Router:
         return Place(chosen, self._now, self.serve)
 
     def serve(self) -> None:
-        """Gives places to those who wait; called when anything has changed for the better."""
+        """Gives places to those who wait; called whenever anything may have changed."""
+        self._watch()
         for queue in (self._going_on, self._beginning):
             for waiter, home in tuple(queue.items()):
                 if self.is_full():
