@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from relaygen.engines.simulated.server import Backend, SimulatedServer, storyteller
 from relaygen.errors import EngineUnavailableError, TokenizerMismatchError
-from relaygen.gateway import create_app, log_to, served_pools
+from relaygen.gateway import create_app, served_pools
 from relaygen.gateway.assembly import open_service
 from relaygen.settings import Settings, load
 from relaygen.tokens import Tokenizer
@@ -43,17 +42,6 @@ def free_port() -> int:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]
         return port
-
-
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    loggers = [logging.getLogger(f"relaygen.{name}") for name in ("gateway", "pool")]
-    before = [(x.handlers[:], x.level, x.propagate) for x in loggers]
-    stream = io.StringIO()
-    log_to(stream)
-    yield stream
-    for logger, was in zip(loggers, before, strict=True):
-        logger.handlers[:], logger.level, logger.propagate = was
 
 
 async def until(client: Client, wanted: Callable[[str], bool], name: str) -> str:
