@@ -322,6 +322,27 @@ def test_a_leg_that_begins_waits_less_for_a_pool_that_is_gone() -> None:
     run(scene())
 
 
+def test_a_leg_that_waits_for_a_busy_pool_waits_less_once_that_is_gone() -> None:
+    async def scene() -> None:
+        pool = Pool("A", concurrency=1, wait_s=30, begin_gone_s=5, eject_after=1, ejected_s=60)
+        writing = asyncio.create_task(write(pool, leg(generation_id="0#x")))
+        waiting = asyncio.create_task(write(pool, leg(generation_id="1#x")))
+        going_on = asyncio.create_task(write(pool, leg(SCRIPT[:5], generation_id="2#x")))
+        await asyncio.sleep(0.1)
+        pool["A"].alive = False
+        with pytest.raises(EngineError):
+            await writing
+        began = now()
+        with pytest.raises(EngineUnavailableError):
+            await waiting
+        assert now() - began == pytest.approx(5, abs=1)
+        with pytest.raises(EngineUnavailableError):
+            await going_on
+        assert now() == pytest.approx(30, abs=1)
+
+    run(scene())
+
+
 def test_the_log_says_once_who_went_and_who_came_back(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
         pool = Pool("AB", probes=True, name="large", unproven="B", wait_s=20)

@@ -32,13 +32,14 @@ class Leg:
 
     async def place(self) -> Place:
         """Where to try next; see `Router.place`."""
+        patience = self._options.gone_s
+        if self._begins:
+            patience = min(patience, self._options.begin_gone_s)
         if self._router.is_out():
-            now, options = asyncio.get_running_loop().time(), self._options
-            patience = options.gone_s
-            if self._begins:
-                patience = min(patience, options.begin_gone_s)
-            self._until = min(self._until, now + patience)
-        return await self._router.place(self._home, begins=self._begins, until=self._until)
+            self._until = min(self._until, asyncio.get_running_loop().time() + patience)
+        return await self._router.place(
+            self._home, begins=self._begins, until=self._until, patience_s=patience
+        )
 
     async def failed(self, place: Place, error: EngineError) -> None:
         """Returns where the leg may be tried elsewhere.
