@@ -117,7 +117,8 @@ class Client:
         data = body if isinstance(body, bytes) else json.dumps(body).encode() if body else b""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         method = method or ("GET" if body is None else "POST")
-        return Call(self.app, method, path, data, {**self._headers, **named})
+        kind = {} if body is None else {"content-type": "application/json"}
+        return Call(self.app, method, path, data, {**kind, **self._headers, **named})
 
     async def get(self, path: str, **headers: str) -> Response:
         return await self.call(path, **headers).end()

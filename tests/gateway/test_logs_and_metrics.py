@@ -5,28 +5,17 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from relaygen.engines.simulated import Fault
-from relaygen.gateway import hash_key, log_to
+from relaygen.gateway import hash_key
 from relaygen.gateway.intervals import Intervals
 from relaygen.settings import KeySettings, ServerSettings
-from tests.gateway.asgi import Client
+from tests.gateway.asgi import Client, chat_body
 from tests.gateway.pairs import LARGE, SMALL, Pair, pair
-
-
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    logger = logging.getLogger("relaygen.gateway")
-    before = logger.handlers[:], logger.level, logger.propagate
-    stream = io.StringIO()
-    log_to(stream)
-    yield stream
-    logger.handlers[:], logger.level, logger.propagate = before
 
 
 def told(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -72,6 +61,19 @@ async def test_failures_are_told_by_their_code_and_bugs_with_their_place(
     assert (failed["status"], failed["error"]) == (500, "internal_error")
     assert (bug["level"], bug["request_id"]) == ("error", failed["request_id"])
     assert "ZeroDivisionError" in bug["exception"]
+
+
+async def test_a_client_that_leaves_in_mid_stream_is_no_success(lines: io.StringIO) -> None:
+    async with pair(faults={SMALL: Fault(kind="stall", after=2)}) as opened:
+        call = opened.client.call("/v1/chat/completions", chat_body(stream=True))
+        await anext(call.pieces())
+        call.leave()
+        assert (await call.end()).status == 200  # all that it saw
+        found = await figures(opened)
+    (line,) = told(lines)
+    assert (line["status"], line["error"]) == (499, "client_gone")
+    assert found["relaygen_requests_total", "pair", "499"] == 1
+    assert ("relaygen_requests_total", "pair", "200") not in found
 
 
 def test_what_a_pool_says_is_a_line_of_the_log_too(lines: io.StringIO) -> None:

@@ -129,6 +129,9 @@ CODES: dict[str, str] = {
     "store": "unsupported_parameter",
     "response_format": "unsupported_value",
     "response_format.json_schema": "missing_required_parameter",
+    "response_format.type": "invalid_value",
+    "messages[0].role": "invalid_value",
+    "top_k": "invalid_type",
     "messages[0].content[0].type": "unsupported_value",
     "messages[0].tool_call_id": "invalid_value",
     "relaygen.answer_role": "mutually_exclusive_parameters",
@@ -201,7 +204,11 @@ async def test_a_completion_is_refused_by_name(
         (b"\xff", "invalid_json", "not UTF-8 (byte 0)"),
         (b'{"model": "pair", "messages": "\\ud800"}', "invalid_json", "surrogate"),
         (b'{"model": "pair", "n": 1.0, "messages": "\\ud800"}', "invalid_json", "surrogate"),
-        (b'{"model": "pair", "n": 1.0, "user": NaN}', "invalid_json", "malformed"),
+        (b'{"model": "pair", "n": 1.0, "user": NaN}', "invalid_json", "NaN is no JSON"),
+        (b'{"model": "pair", "temperature": -Infinity}', "invalid_json", "-Infinity is no JSON"),
+        (b'\xef\xbb\xbf{"model": "pair"}', "invalid_json", "begins with a byte order mark"),
+        ('{"model": "pair"}'.encode("utf-16"), "invalid_json", "seems to be UTF-16; send UTF-8"),
+        ('{"model": "pair"}'.encode("utf-16-be"), "invalid_json", "UTF-16-BE; send UTF-8"),
         (b"[]", "invalid_type", "expected `object`"),
         (b"[" * 100_000, "invalid_type", "expected `object`"),
         (b'{"messages": []}', "missing_required_parameter", "model is missing"),
@@ -213,6 +220,30 @@ async def test_a_body_that_is_no_request_says_where(
     reply = await opened.client.post("/v1/chat/completions", body)
     assert (reply.status, reply.error["code"]) == (400, code)
     assert message in reply.error["message"]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("application/json", 400),
+        ("Application/JSON; charset=utf-8", 400),
+        ("text/plain", 415),
+        ("text/plain; application/json", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("", 415),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+async def test_a_body_that_any_web_page_could_send_is_refused(
+    kind: str, status: int, path: str, opened: Pair
+) -> None:
+    reply = await opened.client.post(path, b"{}", content_type=kind)
+    assert reply.status == status
+    if status == 415:
+        assert reply.error["code"] == "unsupported_media_type"
+        assert "send the header content-type: application/json" in reply.error["message"]
+        assert (kind or "there is none") in reply.error["message"]
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -238,6 +269,10 @@ async def test_a_prompt_that_is_too_long_has_openais_code() -> None:
         for stream in (False, True):
             reply = await opened.client.chat("apples " * 50, stream=stream)
             assert (reply.status, reply.error["code"]) == (400, "context_length_exceeded")
+            assert reply.error["param"] == "messages"
+            reply = await opened.client.complete("apples " * 50, stream=stream)
+            assert (reply.status, reply.error["code"]) == (400, "context_length_exceeded")
+            assert reply.error["param"] == "prompt"
 
 
 async def test_a_body_that_is_too_large_is_not_read() -> None:
@@ -257,7 +292,8 @@ async def test_an_engine_that_fails_before_the_first_token_is_a_status(stream: b
         assert reply.error["type"] == "server_error"
         await opened.relay.aclose()
         reply = await opened.client.chat(stream=stream)
-        assert (reply.status, reply.error["code"]) == (502, "engine_error")
+        assert (reply.status, reply.error["code"]) == (503, "engine_unavailable")
+        assert "retry-after" in reply.headers
 
 
 async def test_what_the_template_refuses_is_the_messages_fault() -> None:

@@ -128,6 +128,7 @@ async def test_a_client_that_leaves_a_stream_stops_both_engines(inline: bool) ->
         metrics = (await opened.client.get("/metrics")).body.decode()
     assert b"[DONE]" not in reply.body
     assert 'relaygen_generations_total{reason="cancelled"} 2.0' in metrics
+    assert 'route="/v1/chat/completions",status="499"} 1.0' in metrics
     assert "relaygen_in_flight 0.0" in metrics
 
 
@@ -152,6 +153,7 @@ async def test_a_server_that_cannot_send_means_a_client_that_left() -> None:
         await opened.idle()
         metrics = (await opened.client.get("/metrics")).body.decode()
     assert 'relaygen_generations_total{reason="cancelled"} 1.0' in metrics
+    assert 'route="/v1/chat/completions",status="499"} 1.0' in metrics
 
 
 async def test_the_outbox_sends_what_has_piled_up_in_one_piece() -> None:

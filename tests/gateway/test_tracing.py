@@ -214,6 +214,7 @@ async def test_a_client_that_leaves_leaves_its_spans() -> None:
     assert [leg["relaygen.role"] for leg in legs] == ["large", "small"]
     request = kept.request()
     assert said(request)["error.type"] == "client_gone"
+    assert said(request)["http.response.status_code"] == 499
     assert said(request)["gen_ai.response.finish_reasons"] == ("cancelled",)
     assert request.status.status_code is StatusCode.UNSET
 

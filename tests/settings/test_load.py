@@ -128,15 +128,20 @@ def test_flags_beat_the_environment_which_beats_the_file(
             "max_small_tokens = 64",
             'answer_role = "medium"',
             4,
-            "answer_role: Input should be 'large' or",
+            "relay.limits.answer_role: input should be 'large' or",
         ),
         (
             "max_small_tokens = 64",
             'max_small_tokens = "many"',
             4,
-            "max_small_tokens: Input should be a valid integer",
+            "relay.limits.max_small_tokens: input should be a valid integer",
         ),
-        ("[large]", 'policy = "paper"\n[large]', 2, "limits.max_small_tokens cannot be set under"),
+        (
+            "[large]",
+            'policy = "paper"\n[large]',
+            4,
+            "relay.limits.max_small_tokens: cannot be set under",
+        ),
         ('"qwen"', '"qwen"\nread_ahead = 8', 4, "no such setting"),
         ("port = 9000", "port = 99000", 16, "less than or equal to 65535"),
         ("port = 9000", "prot = 9000", 16, "did you mean port?"),
@@ -164,6 +169,49 @@ def test_a_mistake_is_shown_with_its_line(
     assert says in str(caught.value)
 
 
+LIMITS = """
+[relay.limits]
+max_small_tokens = 0
+answer_role = "medium"
+max_small_run = 2
+max_smal_run = 2
+"""
+
+
+def test_each_mistake_in_a_table_of_limits_is_shown_with_its_line(write: Write) -> None:
+    text = GOOD.replace("limits = { max_small_tokens = 64 }", "")
+    path = write(text + LIMITS)
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    line = text.count("\n") + 3
+    told = str(caught.value).splitlines()
+    assert [entry.partition(" ")[0] for entry in told] == [f"{path}:{line + n}:" for n in (0, 1, 3)]
+    assert told[0].endswith("max_small_tokens is 0; it must be at least 1")
+
+
+def test_each_limit_that_the_policy_brings_is_told(write: Write) -> None:
+    text = GOOD.replace("[relay]", '[relay]\npolicy = "paper"')
+    path = write(text.replace("{ max_", "{ max_small_run = 2, max_"))
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    assert str(caught.value).count(f"{path}:5: relay.limits.max_small_") == 2
+
+
+def test_a_mistake_in_a_variable_that_holds_a_whole_table_is_the_variables(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELAYGEN_RELAY__LIMITS", '{"max_small_run": 0}')
+    with pytest.raises(SettingsError, match="RELAYGEN_RELAY__LIMITS in the environment"):
+        load(write(GOOD))
+
+
+@pytest.mark.parametrize(("text", "name"), [(GOOD, "a.toml"), (YAML, "a.yaml")])
+def test_a_byte_order_mark_is_no_mistake(write: Write, text: str, name: str) -> None:
+    assert load(write(f"\ufeff{text}", name)).server.port == 9000
+    with pytest.raises(SettingsError, match=rf"{name}:\d+: server.port"):
+        load(write(f"\ufeff{text}".replace("9000", "'x'"), name))
+
+
 def test_a_mistake_in_yaml_is_shown_with_its_line(write: Write) -> None:
     path = write(YAML.replace("port: 9000", "port: many"), "relaygen.yml")
     with pytest.raises(SettingsError, match=r"relaygen.yml:9: server.port: .*\(it is 'many'\)"):
@@ -180,7 +228,9 @@ def test_all_mistakes_are_told_at_once(write: Write) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("a.toml", "[large\n", r"is not TOML: .*line 1"),
+        ("a.toml", "[small]\n[large\n", r"a.toml:2: is not TOML: .* \(column 7\)$"),
+        ("a.toml", "[small]\nreplicas = [\n", r"a.toml:2: is not TOML: .*end of document"),
+        ("a.yaml", "small:\n  gguf: a\n  gguf: b\n", r"a.yaml:3: .*gguf is given twice, .* line 2"),
         ("a.yaml", "large: [\n", r"a.yaml:2: is not YAML"),
         ("a.yaml", "- 1\n", "holds no settings"),
         ("a.toml", "[large]\nreplicas = 'http://a'\n", "a.toml:2: large.replicas: .* a list"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
+from relaygen.errors import EngineError
 from relaygen.relay.events import Emitted
 from relaygen.runner import RelayRun, Result
 
@@ -39,6 +40,11 @@ class Stream:
     def began(self) -> float:
         """When it was prepared, by `time.perf_counter`; the times of its trace count from here."""
         return self._run.began
+
+    @property
+    def failure(self) -> EngineError | None:
+        """What ended it, as it was raised, where the result's ``finish_reason`` is an error."""
+        return self._run.failure
 
     @property
     def result(self) -> Result:

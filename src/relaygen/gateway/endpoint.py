@@ -11,6 +11,8 @@ import msgspec
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from relaygen.errors import ContextLengthError, RelayGenError
+from relaygen.gateway.addresses import without_any, without_servers
 from relaygen.gateway.exchange import Exchange
 from relaygen.gateway.failures import ClientGoneError, HttpError, failure
 from relaygen.gateway.keys import KeyRing
@@ -57,6 +59,8 @@ class GeneratingEndpoint(Generic[_Request]):
         self._gateway = gateway
         self._kind = kind
         self._plan = plan
+        chat = "messages" in kind.__struct_fields__
+        self._prompt_field = "messages" if chat else "prompt"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, whatever happens."""
@@ -66,8 +70,7 @@ class GeneratingEndpoint(Generic[_Request]):
             await self._answer_or_tell(scope, receive, sender, exchange)
         except ClientGoneError:
             exchange.error = "client_gone"
-            if not sender.started:
-                exchange.status = 499
+            exchange.status = 499
 
     async def _answer_or_tell(
         self, scope: Scope, receive: Receive, sender: Sender, exchange: Exchange
@@ -77,7 +80,7 @@ class GeneratingEndpoint(Generic[_Request]):
         except ClientGoneError:
             raise
         except Exception as error:  # noqa: BLE001 - a client must get an answer, whatever it is
-            told = failure(error)
+            told = self._told(error, exchange)
             exchange.error = told.code or told.kind
             if told.code == "internal_error":
                 log_bug(exchange, error)
@@ -91,6 +94,7 @@ class GeneratingEndpoint(Generic[_Request]):
         allowance = gateway.keys.find(headers.get("authorization"))
         exchange.key, exchange.allowance = allowance.name, allowance
         gateway.traffic.check_open()
+        check_json(headers)
         body = await read_body(headers, receive, gateway.settings.max_body_bytes)
         request = decode(body, self._kind)
         gateway.service.policy_of(request.model)
@@ -117,12 +121,41 @@ class GeneratingEndpoint(Generic[_Request]):
         finally:
             allowance.take_tokens(exchange.completion_tokens)
 
+    def _told(self, error: Exception, exchange: Exchange) -> HttpError:
+        """What a client is told of an error; its full words are for the log."""
+        told = failure(error)
+        if isinstance(error, HttpError) or not isinstance(error, RelayGenError):
+            return told
+        message, replicas = str(error), self._gateway.service.replicas()
+        hide = without_any if told.status >= 500 else without_servers
+        shown = hide(message, replicas)
+        if told.status >= 500 or shown != message:
+            exchange.detail = message
+        is_prompt = isinstance(error, ContextLengthError) and told.param == "prompt"
+        return told.saying(shown, param=self._prompt_field if is_prompt else told.param)
+
     async def _planned(self, request: _Request, size: int, owner: str) -> Plan:
         gateway = self._gateway
         arguments = (request, gateway.service, gateway.settings.max_choices, owner)
         if size < _LONG_BODY:
             return self._plan(*arguments)
         return await asyncio.to_thread(self._plan, *arguments)
+
+
+def check_json(headers: Headers) -> None:
+    """Refuses a body under another name: pages of any site may send text/plain, CORS or not.
+
+    Raises:
+        HttpError: 415; the body is not said to be JSON.
+    """
+    sent = headers.get("content-type", "")
+    if sent.partition(";")[0].strip().lower() != "application/json":
+        raise HttpError(
+            415,
+            "the body must be JSON, and be said to be: send the header content-type: "
+            f"application/json ({f'it is {sent[:100]!r}' if sent else 'there is none'})",
+            code="unsupported_media_type",
+        )
 
 
 async def read_body(headers: Headers, receive: Receive, most: int) -> bytes:

@@ -37,8 +37,9 @@ class Exchange:
         allowance: of the key.
         model: as it was asked for, if there is such a model.
         stream: as server-sent events.
-        status: 499 where the client left before an answer.
+        status: 499 where the client left before the end of its answer.
         error: the code of a failure.
+        detail: its message with the addresses of servers, which no client sees.
         first_text_s: seconds to the first text of any choice.
         ended: the choices that came to an end, in that order.
         prompt_tokens: of all prompts.
@@ -56,6 +57,7 @@ class Exchange:
     stream: bool = False
     status: int = 0
     error: str | None = None
+    detail: str = ""
     first_text_s: float | None = None
     ended: list[Ended] = field(default_factory=list)
     prompt_tokens: int = 0

@@ -80,6 +80,17 @@ class HttpError(RelayGenError):
             }
         )
 
+    def saying(self, message: str, *, param: str | None) -> HttpError:
+        """The same with another message and field."""
+        return HttpError(
+            self.status,
+            message,
+            kind=self.kind,
+            param=param,
+            code=self.code,
+            headers=self.headers,
+        )
+
     def event(self) -> bytes:
         """The same as a server-sent event."""
         return b"data: " + self.body() + b"\n\n"

@@ -39,7 +39,10 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """On the first signal the gateway drains, while it still answers; on the second it goes."""
+    """On the first signal the gateway drains, while it still answers.
+
+    On the second it cuts off what runs, which is told so, and goes; on the third it goes at once.
+    """
 
     def __init__(self, config: uvicorn.Config, app: Starlette, told: Callable[[str], None]) -> None:
         super().__init__(config)
@@ -47,17 +50,29 @@ class _Server(uvicorn.Server):
         self._told = told
         self._draining: asyncio.Task[None] | None = None
         self._events: asyncio.AbstractEventLoop | None = None
+        self._cutting_off = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._events = asyncio.get_running_loop()
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._draining is not None or self._events is None:
-            logging.getLogger("uvicorn.error").disabled = True  # it would show what it cuts off
-            self.should_exit = self.force_exit = True
+        if self._cutting_off or self._events is None:
+            self._go()
+        elif self._draining is not None:
+            self._cutting_off = True
+            self._events.call_soon_threadsafe(self._cut_off)
         else:
             self._events.call_soon_threadsafe(self._begin_to_drain)
+
+    def _go(self) -> None:
+        logging.getLogger("uvicorn.error").disabled = True  # it would show what it cuts off
+        self.should_exit = self.force_exit = True
+
+    def _cut_off(self) -> None:
+        """Whoever is cut off lets go of the engines and has a last word; then `_drain` ends."""
+        self._told_cut_off(self._app.state.gateway.traffic.cut_off())
+        asyncio.get_running_loop().call_later(_LAST_WORDS_S, self._go)
 
     def _begin_to_drain(self) -> None:
         if self._draining is None:
@@ -67,10 +82,12 @@ class _Server(uvicorn.Server):
         running = self._app.state.gateway.traffic.generations
         if running:
             self._told(f"stopping: waiting for {running} generations; again to cut them off")
-        cut_off = await drain(self._app)
-        if cut_off:
-            self._told(f"{cut_off} requests were cut off")
+        self._told_cut_off(await drain(self._app))
         self.should_exit = True
+
+    def _told_cut_off(self, requests: int) -> None:
+        if requests:
+            self._told(f"{requests} requests were cut off")
 
 
 def listen(

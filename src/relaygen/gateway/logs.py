@@ -76,7 +76,12 @@ def log_exchange(exchange: Exchange, duration_s: float) -> None:
             "finish_reasons": [str(result.finish_reason) for result in exchange.results],
             "handoffs": sum(result.trace.handoffs for result in exchange.results),
         }
-    optional = {"key": exchange.key, "error": exchange.error, "messages": exchange.messages}
+    optional = {
+        "key": exchange.key,
+        "error": exchange.error,
+        "detail": exchange.detail,
+        "messages": exchange.messages,
+    }
     fields |= {name: value for name, value in optional.items() if value}
     LOGGER.info("request", extra={_FIELDS: fields})
 

@@ -18,6 +18,7 @@ _REFUSED = {
     401: "There is no API key, or it is wrong.",
     404: "There is no such model.",
     413: "The body is too large.",
+    415: "The body is not said to be JSON (content-type: application/json).",
     429: "A limit is reached; the header Retry-After says when to come back.",
     500: "Something went wrong inside the gateway.",
     502: "A model server failed.",

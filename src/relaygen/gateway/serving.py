@@ -125,7 +125,7 @@ class Serving:
                 exchange.ended.append(ended)
         result = stream.result
         if result.finish_reason is FinishReason.ERROR:
-            raise EngineError(result.error or "the large model failed")
+            raise stream.failure or EngineError(result.error or "the large model failed")
         return result
 
 

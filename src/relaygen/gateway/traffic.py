@@ -130,12 +130,17 @@ class Traffic:
             async with asyncio.timeout(deadline_s):
                 await self._empty()
         except TimeoutError:
-            late = tuple(self._visits)
-            for visit in late:
-                visit.cut_off()
+            late = self.cut_off()
             await self._empty()
-            return len(late)
+            return late
         return 0
+
+    def cut_off(self) -> int:
+        """Lets nobody in any more, and stops the work of whoever is there; returns how many."""
+        self.draining = True
+        for visit in self._visits:
+            visit.cut_off()
+        return len(self._visits)
 
     async def _empty(self) -> None:
         while self._visits:

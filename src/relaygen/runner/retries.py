@@ -18,6 +18,8 @@ class Retries:
         self._most = most
         self._left = most
         self._recorder = recorder
+        self.final: EngineError | None = None
+        """The last failure that was not repeated: the generation's own, where it ended in one."""
 
     def progressed(self) -> None:
         """An engine has delivered something."""
@@ -29,4 +31,6 @@ class Retries:
         if again:
             self._left -= 1
             self._recorder.failovers += 1
+        else:
+            self.final = error
         return LegFailed(leg_id, str(error), again)

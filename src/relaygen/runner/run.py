@@ -8,7 +8,7 @@ from typing import cast
 
 from relaygen.engines.affinity import new_generation_id, prompt_affinity
 from relaygen.engines.base import Engine, InlineEngine
-from relaygen.errors import InvalidRequestError
+from relaygen.errors import EngineError, InvalidRequestError
 from relaygen.relay.events import Emitted
 from relaygen.relay.machine import RelayMachine
 from relaygen.runner.async_drive import drive
@@ -91,6 +91,11 @@ class RelayRun:
         async for _ in self.stream():
             pass
         return self.result()
+
+    @property
+    def failure(self) -> EngineError | None:
+        """What a result's ``error`` tells of, as it was raised; None: no leg failed for good."""
+        return self._retries.final
 
     def result(self) -> Result:
         """The finished generation, also after an error or a cancellation.

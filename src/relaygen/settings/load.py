@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,8 +17,12 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from relaygen.errors import SettingsError
 from relaygen.settings.lines import Lines, locate, toml_lines, yaml_lines
 from relaygen.settings.model import Settings
+from relaygen.settings.yaml_reader import read_yaml
 
 _MOST_BYTES = 2**20
+_TOML_PLACE = re.compile(
+    r"(?P<says>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)", re.DOTALL
+)
 _PLAIN = {
     "tuple_type": "input should be a list",
     "dict_type": "input should be a table",
@@ -68,15 +73,15 @@ def _with_file(data: dict[str, Any]) -> Callable[..., Settings]:
 def _read(path: Path) -> tuple[dict[str, Any], Lines]:
     parsers: dict[str, tuple[Callable[[str], Any], Callable[[str], Lines]]] = {
         ".toml": (tomllib.loads, toml_lines),
-        ".yaml": (yaml.safe_load, yaml_lines),
-        ".yml": (yaml.safe_load, yaml_lines),
+        ".yaml": (read_yaml, yaml_lines),
+        ".yml": (read_yaml, yaml_lines),
     }
     if path.suffix not in parsers:
         raise SettingsError(f"{path}: a configuration is a .toml, .yaml or .yml file")
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise SettingsError(f"{path}: larger than {_MOST_BYTES:,} bytes; is it the right file?")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a byte order mark first
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -85,7 +90,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Lines]:
     try:
         data = parse(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: is not TOML: {error}") from None
+        raise SettingsError(_toml_mistake(path, text, str(error))) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{path}:{mark.line + 1}" if mark else f"{path}"
@@ -97,6 +102,13 @@ def _read(path: Path) -> tuple[dict[str, Any], Lines]:
     return data, find_lines(text)
 
 
+def _toml_mistake(path: Path, text: str, says: str) -> str:
+    """In the form of all others, from the words of the standard library's parser."""
+    if found := _TOML_PLACE.fullmatch(says):
+        return f"{path}:{found['line']}: is not TOML: {found['says']} (column {found['column']})"
+    return f"{path}:{len(text.splitlines()) or 1}: is not TOML: {says}"
+
+
 def _tell(error: ValidationError, path: str | Path | None, lines: Lines) -> str:
     return "\n".join(
         f"{_place(detail['loc'], path, lines)}: {_message(detail)}"
@@ -106,13 +118,22 @@ def _tell(error: ValidationError, path: str | Path | None, lines: Lines) -> str:
 
 def _place(where: Sequence[str | int], path: str | Path | None, lines: Lines) -> str:
     name = ".".join(map(str, where)) or "settings"
-    variable = "RELAYGEN_" + "__".join(map(str, where)).upper()
-    if where and variable in os.environ:
-        return f"{variable} in the environment"
+    variable = _variable(where)
+    if variable is None and tuple(where) not in lines:  # it may hold the whole of a table or list
+        above = (_variable(where[:length]) for length in range(len(where) - 1, 0, -1))
+        variable = next(filter(None, above), None)
+    if variable is not None:
+        return f"{name}, by {variable} in the environment"
     line = locate(lines, where)
     if line is not None:
         return f"{path}:{line}: {name}"
     return f"{path}: {name}" if path is not None else name
+
+
+def _variable(where: Sequence[str | int]) -> str | None:
+    """The variable that sets it, if there is one."""
+    variable = "RELAYGEN_" + "__".join(map(str, where)).upper()
+    return variable if where and variable in os.environ else None
 
 
 def _message(detail: Any) -> str:

@@ -19,6 +19,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from relaygen.errors import InvalidRequestError
@@ -48,18 +49,34 @@ Url = Annotated[str, AfterValidator(_check_url)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-def _relay_config(limits: Mapping[str, int | bool | str]) -> RelayConfig:
+_RELAY_CONFIG = TypeAdapter(RelayConfig)
+
+
+def _problem(name: str, value: object) -> str | None:
+    """What is wrong with a limit; None: nothing."""
     known = [field.name for field in fields(RelayConfig)]
-    for name in limits:
-        if name not in known:
-            raise ValueError(f"there is no limit {name}; known are {', '.join(known)}")
+    if name not in known:
+        return f"there is no limit {name}; known are {', '.join(known)}"
     try:
-        return TypeAdapter(RelayConfig).validate_python(dict(limits))
+        _RELAY_CONFIG.validate_python({name: value})
     except InvalidRequestError as error:
-        raise ValueError(str(error)) from error
+        return str(error)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{first['loc'][0]}: {first['msg']} (it is {first['input']!r})") from None
+        return f"{error.errors()[0]['msg']} (it is {value!r})"
+    return None
+
+
+def _bad_limits(problems: Mapping[str, str], *where: str) -> ValidationError:
+    """One error for each, at the place of its limit below `where`."""
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError("limit", "{says}", {"says": says}),
+            loc=(*where, name),
+            input=None,
+        )
+        for name, says in problems.items()
+    ]
+    return ValidationError.from_exception_data("limits", details)
 
 
 class _Part(BaseModel):
@@ -170,17 +187,20 @@ class RelaySettings(_Part):
     @field_validator("limits")
     @classmethod
     def _known_limits(cls, limits: dict[str, int | bool | str]) -> dict[str, int | bool | str]:
-        _relay_config(limits)
+        found = {name: _problem(name, value) for name, value in limits.items()}
+        if problems := {name: says for name, says in found.items() if says is not None}:
+            raise _bad_limits(problems)
         return limits
 
     @model_validator(mode="after")
     def _own_limits(self) -> Self:
         theirs = [name for name in self.limits if name not in RelayConfig.CHANGE_NO_TEXT]
         if self.policy == "paper" and theirs:
-            raise ValueError(
-                f"limits.{theirs[0]} cannot be set under policy paper, which brings the limits of "
-                "the published code; leave it out, or take policy relay"
+            says = (
+                "cannot be set under policy paper, which brings the limits of the published code; "
+                "leave it out, or take policy relay"
             )
+            raise _bad_limits(dict.fromkeys(theirs, says), "limits")
         return self
 
     @property
@@ -190,7 +210,7 @@ class RelaySettings(_Part):
 
     def config(self) -> RelayConfig:
         """The limits, for every policy that has none of its own."""
-        return _relay_config(self.limits)
+        return _RELAY_CONFIG.validate_python(self.limits)
 
 
 class ServerSettings(_Part):

@@ -90,6 +90,8 @@ class Pool:
         *,
         faults: Mapping[str, Faults] | None = None,
         probes: bool = False,
+        unproven: str = "",
+        name: str = "",
         **options: Any,
     ) -> None:
         deadlines = {f.name: options.pop(f.name) for f in fields(LegDeadlines) if f.name in options}
@@ -98,10 +100,16 @@ class Pool:
         self.replicas = {replica.name: replica for replica in replicas}
         self.engine = PoolEngine(
             [
-                Replica(name=r.name, engine=r, probe=r.probe if probes else None)
+                Replica(
+                    name=r.name,
+                    engine=r,
+                    probe=r.probe if probes else None,
+                    unproven="it was not there" if r.name in unproven else "",
+                )
                 for r in self.replicas.values()
             ],
             PoolOptions(deadlines=LegDeadlines(**deadlines), **options),
+            name=name,
             random=Random(0),
         )
 

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from relaygen.engines.pool import PoolOptions, ReplicaState
 from relaygen.engines.pool.health import Health
 from relaygen.engines.simulated import Fault
-from relaygen.errors import EngineError, EngineUnavailableError
-from tests.engines.pool.pools import Pool, leg, write, write_on
+from relaygen.errors import EngineError, EngineUnavailableError, InvalidRequestError
+from tests.engines.pool.pools import END, SCRIPT, Pool, leg, write, write_on
 from tests.engines.pool.virtual import now, run
 
 UP, EJECTED = ReplicaState.UP, ReplicaState.EJECTED
 HALF_OPEN, DOWN = ReplicaState.HALF_OPEN, ReplicaState.DOWN
+WHOLE = (*SCRIPT, END)
 OPTIONS = PoolOptions(eject_after=3, ejected_s=1.0, max_ejected_s=10.0, down_after=2)
 
 
@@ -281,3 +282,91 @@ def test_checks_that_fail_for_a_reason_of_their_own_do_not_take_a_pool_away() ->
         await pool.engine.aclose()
 
     run(scene())
+
+
+def test_a_replica_that_is_unproven_gets_no_leg_before_its_check_passed() -> None:
+    async def scene() -> None:
+        pool = Pool("AB", probes=True, unproven="B", wait_s=20, health_interval_s=5)
+        pool["B"].well = pool["A"].alive = False
+        for n in range(3):  # not even where all others are gone
+            with pytest.raises(EngineUnavailableError):
+                await write(pool, leg(generation_id=f"{n}#x"))
+        assert pool.states == {"A": "DOWN", "B": "DOWN"}
+        assert len(pool["A"].legs) > 3
+        assert pool["B"].legs == []
+        pool["B"].well = True
+        assert await write(pool, leg()) == WHOLE
+        assert pool.states == {"A": "DOWN", "B": "UP"}
+
+    run(scene())
+
+
+def test_an_unproven_replica_has_a_probe() -> None:
+    with pytest.raises(InvalidRequestError, match="'B' is unproven and has no probe"):
+        Pool("AB", unproven="B")
+
+
+def test_a_leg_that_begins_waits_less_for_a_pool_that_is_gone() -> None:
+    async def scene() -> None:
+        pool = Pool("AB", wait_s=30, begin_gone_s=5)
+        pool["A"].alive = pool["B"].alive = False
+        waited = []
+        for written in ((), SCRIPT[:5]):
+            began = now()
+            with pytest.raises(EngineUnavailableError, match=r"for (\d+)") as raised:
+                await write(pool, leg(written))
+            assert not raised.value.retryable
+            waited.append(now() - began)
+        assert waited == [pytest.approx(5, abs=1), pytest.approx(30, abs=1)]
+
+    run(scene())
+
+
+def test_a_leg_that_waits_for_a_busy_pool_waits_less_once_that_is_gone() -> None:
+    async def scene() -> None:
+        pool = Pool("A", concurrency=1, wait_s=30, begin_gone_s=5, eject_after=1, ejected_s=60)
+        writing = asyncio.create_task(write(pool, leg(generation_id="0#x")))
+        waiting = asyncio.create_task(write(pool, leg(generation_id="1#x")))
+        going_on = asyncio.create_task(write(pool, leg(SCRIPT[:5], generation_id="2#x")))
+        await asyncio.sleep(0.1)
+        pool["A"].alive = False
+        with pytest.raises(EngineError):
+            await writing
+        began = now()
+        with pytest.raises(EngineUnavailableError):
+            await waiting
+        assert now() - began == pytest.approx(5, abs=1)
+        with pytest.raises(EngineUnavailableError):
+            await going_on
+        assert now() == pytest.approx(30, abs=1)
+
+    run(scene())
+
+
+def test_the_log_says_once_who_went_and_who_came_back(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        pool = Pool("AB", probes=True, name="large", unproven="B", wait_s=20)
+        for n in range(10):
+            await write(pool, leg(generation_id=f"{n}#x"))
+        pool["A"].alive = pool["B"].alive = False
+        for _ in range(2):
+            with pytest.raises(EngineUnavailableError):
+                await write(pool, leg())
+        pool["A"].alive = pool["B"].alive = True
+        await asyncio.sleep(60)
+        for n in range(10):
+            await write(pool, leg(generation_id=f"{n}#y"))
+        assert pool.states == {"A": "UP", "B": "UP"}
+
+    with caplog.at_level("INFO", "relaygen.pool"):
+        run(scene())
+    lines = [(r.getMessage(), r.relaygen) for r in caplog.records]  # type: ignore[attr-defined]
+    assert {fields["role"] for _, fields in lines} == {"large"}
+    assert lines[0][1]["error"] == "it was not there"
+    assert [(event, fields.get("replica", "")) for event, fields in lines] == [
+        ("replica out", "B"),
+        ("replica back", "B"),
+        *[("replica out", name) for name in "BA"],
+        ("no replica left", ""),
+        *[("replica back", "A"), ("pool back", ""), ("replica back", "B")],
+    ]

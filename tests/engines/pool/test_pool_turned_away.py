@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import logging.handlers
-import queue
 from collections.abc import AsyncGenerator, Callable
 
 import pytest
@@ -130,7 +127,7 @@ def test_busy_without_a_time_is_a_failure_as_any_other() -> None:
 
 @pytest.mark.parametrize(("reason", "kind"), MISFITS)
 def test_a_misfit_is_left_out_and_said_once(
-    reason: Callable[[], EngineSetupError], kind: str
+    reason: Callable[[], EngineSetupError], kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scene() -> None:
         pool = choosy("AB", A=reason())
@@ -147,16 +144,13 @@ def test_a_misfit_is_left_out_and_said_once(
             assert await write(pool, leg(generation_id=f"{n}#y")) == WHOLE
         assert pool.states["A"] == UP
 
-    told = logging.handlers.QueueHandler(records := queue.SimpleQueue())
-    logger = logging.getLogger("relaygen.pool")
-    logger.addHandler(told)
-    try:
+    with caplog.at_level("INFO", "relaygen.pool"):
         run(scene())
-    finally:
-        logger.removeHandler(told)
-    record = records.get_nowait()
-    assert records.empty()
-    assert "replica A is left out" in record.getMessage()
+    out, back = caplog.records
+    said = [record.relaygen for record in caplog.records]  # type: ignore[attr-defined]
+    assert (out.getMessage(), out.levelname) == ("replica left out", "ERROR")
+    assert (said[0]["replica"], said[0]["error"]) == ("A", str(reason()))
+    assert (back.getMessage(), said[1]["state"]) == ("replica back", "UP")
 
 
 @pytest.mark.parametrize(("reason", "kind"), MISFITS)

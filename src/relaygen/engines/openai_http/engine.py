@@ -87,6 +87,7 @@ class OpenAIHTTPEngine:
             slots=slots,
             deterministic=deterministic,
         )
+        self._served = served
         self._dialect = DIALECTS[dialect](self._client, served)
         self._capabilities = self._dialect.capabilities()
 
@@ -127,6 +128,30 @@ class OpenAIHTTPEngine:
             deterministic=found.deterministic,
             options=options,
         )
+
+    def sibling(self, url: str) -> Self:
+        """An engine of an equal server elsewhere, which is asked nothing.
+
+        Raises:
+            InvalidRequestError: `url` is no address of a web server.
+        """
+        served = self._served
+        return type(self)(
+            url,
+            dialect=self.dialect,
+            context_tokens=served.context_tokens,
+            vocab_size=served.vocab_size,
+            model=served.model,
+            tokenizer=served.tokenizer,
+            slots=served.slots,
+            deterministic=served.deterministic,
+            options=self._client.options,
+        )
+
+    @property
+    def served(self) -> Served:
+        """What is known of the server."""
+        return self._served
 
     @property
     def dialect(self) -> str:

@@ -8,6 +8,7 @@ from random import Random
 
 from relaygen.engines.pool.member import Member
 from relaygen.engines.pool.options import PoolOptions, Probe
+from relaygen.errors import EngineSetupError
 
 
 class Checks:
@@ -60,5 +61,7 @@ class Checks:
             well = False
             member.failed_checks += 1
             member.last_error = f"check: {error or type(error).__name__}"
+            if not member.health.proven:
+                member.misfit = error if isinstance(error, EngineSetupError) else None
         member.health.checked(asyncio.get_running_loop().time(), well=well)
         self._changed()

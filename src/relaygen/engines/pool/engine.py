@@ -33,6 +33,7 @@ from relaygen.engines.pool.leg import Leg
 from relaygen.engines.pool.member import Member, Place
 from relaygen.engines.pool.options import PoolOptions, Replica
 from relaygen.engines.pool.router import Router
+from relaygen.engines.pool.watch import Watch
 from relaygen.errors import EngineError
 from relaygen.types import TokenScore
 
@@ -62,6 +63,7 @@ class PoolEngine:
         replicas: Sequence[Replica],
         options: PoolOptions = _DEFAULTS,
         *,
+        name: str = "",
         random: Random | None = None,
     ) -> None:
         """Takes over the replicas; nothing is asked of them yet.
@@ -69,6 +71,7 @@ class PoolEngine:
         Args:
             replicas: of one model, each with its own name.
             options: limits.
+            name: of the pool, for the log.
             random: for the times between checks.
 
         Raises:
@@ -81,8 +84,10 @@ class PoolEngine:
         self._members = [Member(replica, options) for replica in replicas]
         self._homes = Homes()
         self._tally = Tally()
-        self._router = Router(self._members, options, self._tally)
+        watch = Watch(self._members, name)
+        self._router = Router(self._members, options, self._tally, watch.look)
         self._checks = Checks(self._members, options, self._router.serve, random or Random())
+        watch.look()
 
     def capabilities(self) -> Capabilities:
         """What every replica can do."""

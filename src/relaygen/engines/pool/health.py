@@ -10,7 +10,8 @@ Two answers are no failures. A server that is busy and says for how long rests f
 then what it was. One that is not set up for us (another model, another key) is ejected at once.
 
 Where every replica of a pool is `DOWN`, one leg at a time may try one all the same: checks that
-fail for a reason of their own must not take away servers that work.
+fail for a reason of their own must not take away servers that work. Not so one that is unproven: it
+was never seen, and until a check has passed nobody knows what it would answer.
 
 Source: ejection by consecutive failures for a growing time is Envoy's outlier detection; the state
 between out and in is that of the circuit breaker (Nygard, "Release It!"). Envoy's panic threshold
@@ -78,11 +79,13 @@ TRANSITIONS: dict[tuple[ReplicaState, Trigger], ReplicaState] = {
 class Health:
     """The state of one replica. `now` is in seconds of any one clock."""
 
-    def __init__(self, options: PoolOptions) -> None:
-        self.state = ReplicaState.UP
+    def __init__(self, options: PoolOptions, *, proven: bool = True) -> None:
+        self.state = ReplicaState.UP if proven else ReplicaState.DOWN
         self.until = 0.0
         """When a leg may try, where the state is one of waiting."""
         self.ejections = 0
+        self.proven = proven
+        """Whether it was ever found well."""
         self._options = options
         self._failures = 0
         self._failed_checks = 0
@@ -101,7 +104,7 @@ class Health:
             case ReplicaState.EJECTED:
                 return now >= self.until and not self._trial
             case ReplicaState.DOWN:
-                return all_down and now >= self.until and not self._trial
+                return all_down and self.proven and now >= self.until and not self._trial
 
     def begin(self) -> bool:
         """A leg begins, as `may_try` allowed; returns whether it is a trial."""
@@ -165,6 +168,7 @@ class Health:
         """A check passed or failed."""
         self._failed_checks = 0 if well else self._failed_checks + 1
         if well:
+            self.proven = True
             self._take(Trigger.CHECK_PASSED)
         elif self._failed_checks == self._options.down_after:
             self.until = max(self.until, now + self._options.ejected_s)

@@ -26,15 +26,20 @@ class Leg:
         self._options = options
         self._tally = tally
         self._begins = begins
-        self._until = asyncio.get_running_loop().time() + options.wait_s
+        self._began = asyncio.get_running_loop().time()
+        self._until = self._began + options.wait_s
         self._broken: list[str] = []
 
     async def place(self) -> Place:
         """Where to try next; see `Router.place`."""
+        patience = self._options.gone_s
+        if self._begins:
+            patience = min(patience, self._options.begin_gone_s)
         if self._router.is_out():
-            now = asyncio.get_running_loop().time()
-            self._until = min(self._until, now + self._options.gone_s)
-        return await self._router.place(self._home, begins=self._begins, until=self._until)
+            self._until = min(self._until, asyncio.get_running_loop().time() + patience)
+        return await self._router.place(
+            self._home, begins=self._begins, until=self._until, patience_s=patience
+        )
 
     async def failed(self, place: Place, error: EngineError) -> None:
         """Returns where the leg may be tried elsewhere.
@@ -68,10 +73,11 @@ class Leg:
                 f"{', '.join(self._broken)}; the last time: {error}",
                 retryable=False,
             ) from error
-        if unreachable and asyncio.get_running_loop().time() >= self._until:
+        now = asyncio.get_running_loop().time()
+        if unreachable and now >= self._until:
             self._tally.gave_up += 1
             raise EngineUnavailableError(
-                f"no replica could be reached for {self._options.wait_s:g} s; the last one, "
+                f"no replica could be reached for {now - self._began:.3g} s; the last one, "
                 f"{name}: {error}",
                 retryable=False,
             ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
@@ -13,8 +12,6 @@ from relaygen.engines.pool.health import Health
 from relaygen.engines.pool.options import PoolOptions, Replica
 from relaygen.errors import EngineError, EngineSetupError, ServerBusyError
 
-_LOGGER = logging.getLogger("relaygen.pool")
-
 
 class Member:
     """What a pool knows of one replica."""
@@ -23,21 +20,15 @@ class Member:
         self.name = replica.name
         self.engine = replica.engine
         self.probe = replica.probe
-        self.health = Health(options)
+        self.health = Health(options, proven=not replica.unproven)
         self.in_flight = 0
         self.legs = 0
         self.failures: Counter[str] = Counter()
         self.checks = 0
         self.failed_checks = 0
-        self.last_error = ""
+        self.last_error = replica.unproven
         self.misfit: EngineSetupError | None = None
-        """Why no leg can do well on it; None once it has answered."""
-
-    def leave_out(self, error: EngineSetupError) -> None:
-        """It is not set up for us, which is said once: somebody has to see to it."""
-        if self.misfit is None:
-            _LOGGER.error("replica %s is left out: %s", self.name, error)
-        self.misfit = error
+        """Why no leg can do well on it; None once it has answered, or does not answer at all."""
 
     def counts(self) -> ReplicaCounts:
         """A snapshot."""
@@ -93,7 +84,7 @@ class Place:
             member.failures[failure_kind(error)] += 1
             member.last_error = str(error)
         if isinstance(error, EngineSetupError):
-            member.leave_out(error)
+            member.misfit = error
             member.health.misfit(self._clock(), trial=self._trial)
         elif isinstance(error, ServerBusyError) and error.retry_after_s is not None:
             member.health.busy(self._clock(), error.retry_after_s, trial=self._trial)

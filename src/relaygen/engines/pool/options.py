@@ -22,11 +22,21 @@ class Replica:
         name: unique in its pool, and the same in every gateway: affinity is hashed with it.
         engine: open; the pool closes it.
         probe: for active checks; None: only its legs show whether it is well.
+        unproven: why it is not known to be well; until its probe has passed it gets no leg at all,
+            not even where all others are gone. Empty: it is known to be.
     """
 
     name: str
     engine: Engine
     probe: Probe | None = None
+    unproven: str = ""
+
+    def __post_init__(self) -> None:
+        if self.unproven and self.probe is None:
+            raise InvalidRequestError(
+                f"replica {self.name!r} is unproven and has no probe that could prove it",
+                param="probe",
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +49,8 @@ class PoolOptions:
             always may, for a refusal would throw away what is written.
         wait_s: a leg waits so long for a replica, busy or gone; then it fails for good.
         gone_s: once no replica may be given legs, it waits only so long; at most `wait_s` in all.
+        begin_gone_s: the same for a leg that begins a generation: nothing would be lost with it,
+            and whoever asked can ask elsewhere.
         deadlines: a leg that breaks one has failed on its replica; replicas keep none themselves.
         attempts: replicas that may break off a leg before its first token; then it fails for good,
             for it may be the leg that breaks them. Replicas that cannot be reached do not count.
@@ -58,6 +70,7 @@ class PoolOptions:
     queue: int = 1024
     wait_s: float = 30.0
     gone_s: float = math.inf
+    begin_gone_s: float = math.inf
     deadlines: LegDeadlines = field(default_factory=LegDeadlines)
     attempts: int = 3
     balance: float = 1.25
@@ -70,7 +83,8 @@ class PoolOptions:
     down_after: int = 2
 
     def __post_init__(self) -> None:
-        lowest = {"queue": 0, "sticky_legs": 0, "wait_s": 0, "gone_s": 0, "balance": 1}
+        lowest = {"queue": 0, "sticky_legs": 0, "balance": 1}
+        lowest |= {"wait_s": 0, "gone_s": 0, "begin_gone_s": 0}
         for entry in fields(self):
             value, least = getattr(self, entry.name), lowest.get(entry.name)
             if isinstance(value, LegDeadlines):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from relaygen.engines.pool.choice import bound, choose, ranked
 from relaygen.engines.pool.counts import PoolLoad, Tally
@@ -13,7 +15,23 @@ from relaygen.engines.pool.member import Member, Place
 from relaygen.engines.pool.options import PoolOptions
 from relaygen.errors import EngineUnavailableError
 
-_Queue = dict[asyncio.Future[Place], Home]
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A leg that waits.
+
+    Attributes:
+        home: of its generation.
+        timer: ends it.
+        patience_s: how long from the moment that no replica may be given legs.
+    """
+
+    home: Home
+    timer: asyncio.Timeout
+    patience_s: float
+
+
+_Queue = dict[asyncio.Future[Place], _Waiting]
 
 
 class Router:
@@ -26,8 +44,16 @@ class Router:
     one: a text that stops in its middle is worse than one that begins late.
     """
 
-    def __init__(self, members: Sequence[Member], options: PoolOptions, tally: Tally) -> None:
+    def __init__(
+        self,
+        members: Sequence[Member],
+        options: PoolOptions,
+        tally: Tally,
+        watch: Callable[[], None],
+    ) -> None:
+        """`watch` is called whenever a replica may have come or gone."""
         self._members = members
+        self._watch = watch
         self._options = options
         self._tally = tally
         self._going_on: _Queue = {}
@@ -64,13 +90,16 @@ class Router:
         if self._closed:
             raise _closed()
 
-    async def place(self, home: Home, *, begins: bool, until: float) -> Place:
+    async def place(
+        self, home: Home, *, begins: bool, until: float, patience_s: float = math.inf
+    ) -> Place:
         """A place for a leg; whoever gets it must use it or give it back.
 
         Args:
             home: of its generation.
             begins: nothing of the generation is written yet, so that the leg may be refused.
             until: by the loop's clock, when to give up.
+            patience_s: earlier, so long after no replica may be given legs any more.
 
         Raises:
             EngineSetupError: no replica is set up for us, or takes our key.
@@ -90,7 +119,8 @@ class Router:
                 "try again later",
                 retryable=False,
             )
-        return await self._wait(home, self._beginning if begins else self._going_on, until)
+        queue = self._beginning if begins else self._going_on
+        return await self._wait(home, queue, until, patience_s)
 
     def take(self, home: Home, *, only_up: bool = False) -> Place | None:
         """A place for a leg if there is one now.
@@ -115,15 +145,29 @@ class Router:
         return Place(chosen, self._now, self.serve)
 
     def serve(self) -> None:
-        """Gives places to those who wait; called when anything has changed for the better."""
+        """Gives places to those who wait; called whenever anything may have changed."""
+        self._watch()
         for queue in (self._going_on, self._beginning):
-            for waiter, home in tuple(queue.items()):
+            for waiter, waiting in tuple(queue.items()):
                 if self.is_full():
                     break
-                if not waiter.done() and (place := self.take(home)) is not None:
+                if not waiter.done() and (place := self.take(waiting.home)) is not None:
                     waiter.set_result(place)
                     del queue[waiter]
+        if self.queued and self.is_out():
+            self._lose_patience()
         self._set_timer()
+
+    def _lose_patience(self) -> None:
+        now = self._now()
+        for waiting in (*self._going_on.values(), *self._beginning.values()):
+            until = waiting.timer.when()
+            if (
+                until is not None
+                and now + waiting.patience_s < until
+                and not waiting.timer.expired()
+            ):
+                waiting.timer.reschedule(now + waiting.patience_s)
 
     def close(self) -> None:
         """Whoever waits gets `EngineUnavailableError`."""
@@ -169,14 +213,14 @@ class Router:
         all_down = all(m.health.state is ReplicaState.DOWN for m in self._members)
         return [m for m in self._members if m.health.may_try(now, all_down=all_down)]
 
-    async def _wait(self, home: Home, queue: _Queue, until: float) -> Place:
+    async def _wait(self, home: Home, queue: _Queue, until: float, patience_s: float) -> Place:
         waiter: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        queue[waiter] = home
-        self._set_timer()
         self._tally.queue_waits += 1
         began = self._now()
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(until) as timer:
+                queue[waiter] = _Waiting(home, timer, patience_s)
+                self._set_timer()
                 try:
                     return await waiter
                 except asyncio.CancelledError:

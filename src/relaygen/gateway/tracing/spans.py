@@ -107,7 +107,7 @@ class RequestSpan:
         self._span.set_attributes(of_request(exchange))
         # A client's mistake is no error of a server's, and neither is its leaving.
         broke_off = exchange.error is not None and exchange.status == 200
-        if exchange.status >= 500 or (broke_off and exchange.error != "client_gone"):
+        if exchange.status >= 500 or broke_off:
             self._span.set_status(Status(StatusCode.ERROR))
         self._span.end(self._ns(exchange.started + duration_s))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import json
 import re
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -91,15 +92,30 @@ def _whole(value: Any) -> Any:
 
 def _where(body: bytes, error: Exception) -> str:
     """The place of the mistake, which the slower parser of the standard library tells better."""
+    if body.startswith(codecs.BOM_UTF8):
+        return "it begins with a byte order mark; send it without"
+    encoding = json.detect_encoding(body)
+    if encoding != "utf-8":
+        return f"it seems to be {encoding.upper()}; send UTF-8"
     try:
-        json.loads(body)
+        json.loads(body.decode(), parse_constant=_no_constant)
     except json.JSONDecodeError as found:
         return f"{found.msg} (line {found.lineno}, column {found.colno}, character {found.pos})"
     except UnicodeDecodeError as found:
         return f"it is not UTF-8 (byte {found.start})"
+    except _NoJsonError as found:
+        return f"{found} is no JSON; send a number, or null"
     except RecursionError:
         return "it is nested too deeply"
     return f"{error}; is there half a surrogate pair (\\ud800) in a text?"
+
+
+class _NoJsonError(Exception):
+    """A word that Python's parser takes for a number, and JSON does not."""
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise _NoJsonError(word)
 
 
 def _explained(message: str, kind: type[msgspec.Struct]) -> HttpError:
@@ -113,8 +129,10 @@ def _explained(message: str, kind: type[msgspec.Struct]) -> HttpError:
         return refused(name, f"{name} is missing; send it", code="missing_required_parameter")
     problem = problem[:1].lower() + problem[1:]
     options = ", ".join(map(repr, _options_at(path, kind)))
-    allowed = f"; it must be one of {options}" if "enum" in problem else ""
-    return refused(path, f"{path or 'the body'}: {problem}{allowed}", code="invalid_type")
+    if "enum" in problem:
+        told = f"{path}: {problem}; it must be one of {options}"
+        return refused(path, told, code="invalid_value")
+    return refused(path, f"{path or 'the body'}: {problem}", code="invalid_type")
 
 
 def _unknown(path: str, name: str, kind: type[msgspec.Struct]) -> HttpError:
