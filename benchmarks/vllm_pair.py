@@ -275,11 +275,12 @@ def main() -> None:
     parser.add_argument(
         "--slots", type=int, default=8, help="of servers that are too small; 0: none"
     )
+    parser.add_argument("--result", default="vllm_pair", help="the results file's name")
     parser.add_argument("--loaded", type=int, default=64, help="most problems of a loaded run")
     arguments = parser.parse_args()
     figures = asyncio.run(measure(arguments))
     figures["setting"] = vars(arguments)
-    print(write_results("vllm_pair", "measured", 0, figures))
+    print(write_results(arguments.result, "measured", 0, figures))
 
 
 if __name__ == "__main__":
