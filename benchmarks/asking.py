@@ -14,6 +14,21 @@ import aiohttp
 from relaygen.types import ModelRole
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Between two texts of one segment.
+
+    Attributes:
+        role: who writes it.
+        place: of the later text in its segment, from 1.
+        ms: between them.
+    """
+
+    role: str
+    place: int
+    ms: float
+
+
 @dataclass
 class Asked:
     """One streamed generation, as its reader saw it.
@@ -25,7 +40,7 @@ class Asked:
         wall_s: from the request to the end.
         first_s: from the request to the first text.
         handoff_gaps_ms: from the last text of a segment to the first of the next one.
-        gaps_ms: between two texts of one segment.
+        gaps: between two texts of one segment.
         trace: as in `relaygen.views.result_json`.
     """
 
@@ -35,7 +50,7 @@ class Asked:
     wall_s: float = 0.0
     first_s: float = 0.0
     handoff_gaps_ms: list[float] = field(default_factory=list)
-    gaps_ms: list[float] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
     trace: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -73,7 +88,7 @@ async def ask(
         **fields,
     }
     asked = Asked()
-    segment, last = None, 0.0
+    segment, last, place = None, 0.0, 0
     started = time.perf_counter()
     async with session.post(f"{url}/v1/chat/completions", json=body) as reply:
         reply.raise_for_status()
@@ -92,10 +107,11 @@ async def ask(
                 asked.answer += choice["delta"].get("content") or ""
                 asked.trace = told.get("trace", asked.trace)
                 if "segment" in told:
+                    place = place + 1 if told["segment"] == segment else 0
                     if segment is None:
                         asked.first_s = now - started
-                    elif told["segment"] == segment:
-                        asked.gaps_ms.append((now - last) * 1e3)
+                    elif place:
+                        asked.gaps.append(Gap(told["role"], place, (now - last) * 1e3))
                     else:
                         asked.handoff_gaps_ms.append((now - last) * 1e3)
                     segment, last = told["segment"], now
