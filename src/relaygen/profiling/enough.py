@@ -12,7 +12,7 @@ from relaygen.profiling.selection import Rule, RuleName, Verdict, taken
 FEW_QUESTIONS = 100
 """Below this there are more false discoveries than was asked for: the unit of the tests is the question.
 
-Measured on the embedded pair with shuffled labels: 13 % of runs with 20 questions, 7.5 % with 100, 5.5 %
+Measured on the embedded pair with shuffled labels: 12 % of runs with 20 questions, 6.5 % with 100, 4.5 %
 with 400, where 5 % were asked for (docs/LOG.md)."""
 
 _POWER = 0.8
