@@ -22,7 +22,8 @@ class PrefixBlocks:
     """Counts, for each model, the prompt tokens in blocks that its server had read before.
 
     Only blocks of the same generation count, and at most what leaves one token to read: that is
-    what a server with room for everything would find. Overruns are not in a trace and not counted.
+    what a server with room for everything would find. Overruns are not in a trace and not counted: a
+    server finds more where what it wrote too much is what the other model wrote after it.
     """
 
     def __init__(self, block: int) -> None:
