@@ -13,7 +13,8 @@ import pytest
 from benchmarks.asking import Asked, ask
 from benchmarks.launched import Launched, launched
 from benchmarks.prefix_blocks import LegPrefix, PrefixBlocks
-from benchmarks.vllm_pair import BLOCK, cache_counters, servers
+from benchmarks.vllm_in_turn import BLOCK
+from benchmarks.vllm_pair import cache_counters, servers
 from relaygen import demo_models
 from relaygen.api import Options, Relay
 from relaygen.types import Sampling
