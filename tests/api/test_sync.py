@@ -70,6 +70,8 @@ def test_errors_reach_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len("".join(part.text for part in stream)) > 0
         assert stream.result.finish_reason is FinishReason.ERROR
         with pytest.raises(EngineError, match="failed after 3 tokens"):
+            stream.raise_for_failure()
+        with pytest.raises(EngineError, match="failed after 3 tokens"):
             relay.generate("How many?")
         with pytest.raises(InvalidRequestError, match="max_tokens"):
             relay.stream("How many?", Options(max_tokens=0))

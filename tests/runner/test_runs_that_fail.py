@@ -13,6 +13,7 @@ from relaygen.engines.simulated import Fault, Latency
 from relaygen.errors import (
     ContextLengthError,
     EngineError,
+    EngineUnavailableError,
     InvalidRequestError,
     ProtocolError,
     TokenizerError,
@@ -97,6 +98,22 @@ async def test_an_engine_that_was_closed_counts_as_failed(inline: bool) -> None:
             result = await run(SCENE, opened).complete()
         assert result.finish_reason is reason
         assert result.trace.small_lost is (role is SMALL)
+
+
+@both_ways
+async def test_what_broke_a_run_off_can_be_raised_as_it_was(inline: bool) -> None:
+    async with engines(SCENE, inline=inline) as opened:
+        whole = run(SCENE, opened)
+        await whole.complete()
+        whole.raise_for_failure()
+        await opened[LARGE].aclose()
+        broken = run(SCENE, opened)
+        with pytest.raises(ProtocolError):
+            broken.raise_for_failure()
+        result = await broken.complete()
+    with pytest.raises(EngineUnavailableError) as raised:
+        broken.raise_for_failure()
+    assert str(raised.value) == result.error
 
 
 @both_ways

@@ -20,7 +20,6 @@ from relaygen.engines.penalties import check_penalties
 from relaygen.errors import (
     ContextLengthError,
     CueProfileError,
-    EngineError,
     InvalidRequestError,
 )
 from relaygen.relay.config import RelayConfig
@@ -29,7 +28,7 @@ from relaygen.relay.machine import RelayMachine
 from relaygen.relay.policies import make_policy
 from relaygen.relay.profile import CueProfile
 from relaygen.runner import RelayRun, Result
-from relaygen.types import FinishReason, ModelRole, Sampling, Stage
+from relaygen.types import ModelRole, Sampling, Stage
 
 _STAGES = {FirstStage.REASONING: Stage.REASONING, FirstStage.ANSWER: Stage.ANSWER}
 
@@ -190,10 +189,8 @@ class Relay:
         stream = self.stream(messages, options)
         async for _ in stream:
             pass
-        result = stream.result
-        if result.finish_reason is FinishReason.ERROR:
-            raise EngineError(result.error or "the large model failed")
-        return result
+        stream.raise_for_failure()
+        return stream.result
 
     def run(self, prompt: PromptTokens, options: Options) -> RelayRun:
         """The machine and engines of one generation, for callers that have a prompt already."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from relaygen.errors import EngineError
 from relaygen.relay.events import Emitted
 from relaygen.runner import RelayRun, Result
 
@@ -41,10 +40,14 @@ class Stream:
         """When it was prepared, by `time.perf_counter`; the times of its trace count from here."""
         return self._run.began
 
-    @property
-    def failure(self) -> EngineError | None:
-        """What ended it, as it was raised, where the result's ``finish_reason`` is an error."""
-        return self._run.failure
+    def raise_for_failure(self) -> None:
+        """Does nothing, unless the finished generation broke off.
+
+        Raises:
+            EngineError: what broke it off, as it was raised.
+            ProtocolError: the stream was not read to its end, nor closed.
+        """
+        self._run.raise_for_failure()
 
     @property
     def result(self) -> Result:

@@ -96,6 +96,10 @@ class SyncStream:
         """See `Stream.result`."""
         return self._stream.result
 
+    def raise_for_failure(self) -> None:
+        """See `Stream.raise_for_failure`."""
+        self._stream.raise_for_failure()
+
     async def _read(self) -> None:
         try:
             async for part in self._stream:

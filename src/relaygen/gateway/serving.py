@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
-from relaygen.errors import EngineError, ProtocolError
+from relaygen.errors import ProtocolError
 from relaygen.gateway.exchange import Ended, Exchange
 from relaygen.gateway.keep_alive import KeepAlive
 from relaygen.gateway.metrics import Metrics
@@ -18,7 +18,6 @@ from relaygen.gateway.replies.totals import usage_reply
 from relaygen.gateway.sending import Sender
 from relaygen.relay.events import Emitted
 from relaygen.runner import Result
-from relaygen.types import FinishReason
 
 
 class Serving:
@@ -123,10 +122,8 @@ class Serving:
                 ended = Ended(index=index, began=stream.began, result=stream.result)
                 self._metrics.generation_ended(ended.result)
                 exchange.ended.append(ended)
-        result = stream.result
-        if result.finish_reason is FinishReason.ERROR:
-            raise stream.failure or EngineError(result.error or "the large model failed")
-        return result
+        stream.raise_for_failure()
+        return stream.result
 
 
 async def _stop(tasks: Sequence[asyncio.Future[Any]]) -> None:

@@ -16,7 +16,7 @@ from relaygen.runner.inline_drive import InlineDrive
 from relaygen.runner.recorder import Recorder
 from relaygen.runner.retries import Retries
 from relaygen.runner.trace import Result
-from relaygen.types import ModelRole
+from relaygen.types import FinishReason, ModelRole
 
 
 class RelayRun:
@@ -92,10 +92,16 @@ class RelayRun:
             pass
         return self.result()
 
-    @property
-    def failure(self) -> EngineError | None:
-        """What a result's ``error`` tells of, as it was raised; None: no leg failed for good."""
-        return self._retries.final
+    def raise_for_failure(self) -> None:
+        """Does nothing, unless the finished generation broke off.
+
+        Raises:
+            EngineError: what broke it off, as it was raised.
+            ProtocolError: it is not over.
+        """
+        result = self.result()
+        if result.finish_reason is FinishReason.ERROR:
+            raise self._retries.final or EngineError(result.error or "the large model failed")
 
     def result(self) -> Result:
         """The finished generation, also after an error or a cancellation.

@@ -8,6 +8,7 @@ from relaygen.engines.pool.counts import Tally
 from relaygen.engines.pool.homes import Home
 from relaygen.engines.pool.member import Place
 from relaygen.engines.pool.options import PoolOptions
+from relaygen.engines.pool.patience import Patience
 from relaygen.engines.pool.router import Router
 from relaygen.errors import EngineError, EngineSetupError, EngineUnavailableError
 
@@ -27,19 +28,13 @@ class Leg:
         self._tally = tally
         self._begins = begins
         self._began = asyncio.get_running_loop().time()
-        self._until = self._began + options.wait_s
+        gone_s = min(options.gone_s, options.begin_gone_s) if begins else options.gone_s
+        self._patience = Patience(until=self._began + options.wait_s, gone_s=gone_s)
         self._broken: list[str] = []
 
     async def place(self) -> Place:
         """Where to try next; see `Router.place`."""
-        patience = self._options.gone_s
-        if self._begins:
-            patience = min(patience, self._options.begin_gone_s)
-        if self._router.is_out():
-            self._until = min(self._until, asyncio.get_running_loop().time() + patience)
-        return await self._router.place(
-            self._home, begins=self._begins, until=self._until, patience_s=patience
-        )
+        return await self._router.place(self._home, self._patience, begins=self._begins)
 
     async def failed(self, place: Place, error: EngineError) -> None:
         """Returns where the leg may be tried elsewhere.
@@ -74,7 +69,7 @@ class Leg:
                 retryable=False,
             ) from error
         now = asyncio.get_running_loop().time()
-        if unreachable and now >= self._until:
+        if unreachable and now >= self._patience.until:
             self._tally.gave_up += 1
             raise EngineUnavailableError(
                 f"no replica could be reached for {now - self._began:.3g} s; the last one, "

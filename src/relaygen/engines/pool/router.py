@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from relaygen.engines.pool.health import ReplicaState
 from relaygen.engines.pool.homes import Home
 from relaygen.engines.pool.member import Member, Place
 from relaygen.engines.pool.options import PoolOptions
+from relaygen.engines.pool.patience import Patience
 from relaygen.errors import EngineUnavailableError
 
 
@@ -22,13 +22,13 @@ class _Waiting:
 
     Attributes:
         home: of its generation.
+        patience: how long.
         timer: ends it.
-        patience_s: how long from the moment that no replica may be given legs.
     """
 
     home: Home
+    patience: Patience
     timer: asyncio.Timeout
-    patience_s: float
 
 
 _Queue = dict[asyncio.Future[Place], _Waiting]
@@ -90,16 +90,13 @@ class Router:
         if self._closed:
             raise _closed()
 
-    async def place(
-        self, home: Home, *, begins: bool, until: float, patience_s: float = math.inf
-    ) -> Place:
+    async def place(self, home: Home, patience: Patience, *, begins: bool) -> Place:
         """A place for a leg; whoever gets it must use it or give it back.
 
         Args:
             home: of its generation.
+            patience: when to give up; lost where no replica may be given legs.
             begins: nothing of the generation is written yet, so that the leg may be refused.
-            until: by the loop's clock, when to give up.
-            patience_s: earlier, so long after no replica may be given legs any more.
 
         Raises:
             EngineSetupError: no replica is set up for us, or takes our key.
@@ -120,7 +117,7 @@ class Router:
                 retryable=False,
             )
         queue = self._beginning if begins else self._going_on
-        return await self._wait(home, queue, until, patience_s)
+        return await self._wait(home, queue, patience)
 
     def take(self, home: Home, *, only_up: bool = False) -> Place | None:
         """A place for a leg if there is one now.
@@ -155,19 +152,11 @@ class Router:
                     waiter.set_result(place)
                     del queue[waiter]
         if self.queued and self.is_out():
-            self._lose_patience()
+            for waiting in (*self._going_on.values(), *self._beginning.values()):
+                waiting.patience.lose(self._now())
+                if not waiting.timer.expired():
+                    waiting.timer.reschedule(waiting.patience.until)
         self._set_timer()
-
-    def _lose_patience(self) -> None:
-        now = self._now()
-        for waiting in (*self._going_on.values(), *self._beginning.values()):
-            until = waiting.timer.when()
-            if (
-                until is not None
-                and now + waiting.patience_s < until
-                and not waiting.timer.expired()
-            ):
-                waiting.timer.reschedule(now + waiting.patience_s)
 
     def close(self) -> None:
         """Whoever waits gets `EngineUnavailableError`."""
@@ -213,13 +202,15 @@ class Router:
         all_down = all(m.health.state is ReplicaState.DOWN for m in self._members)
         return [m for m in self._members if m.health.may_try(now, all_down=all_down)]
 
-    async def _wait(self, home: Home, queue: _Queue, until: float, patience_s: float) -> Place:
+    async def _wait(self, home: Home, queue: _Queue, patience: Patience) -> Place:
         waiter: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         self._tally.queue_waits += 1
         began = self._now()
+        if self.is_out():
+            patience.lose(began)
         try:
-            async with asyncio.timeout_at(until) as timer:
-                queue[waiter] = _Waiting(home, timer, patience_s)
+            async with asyncio.timeout_at(patience.until) as timer:
+                queue[waiter] = _Waiting(home, patience, timer)
                 self._set_timer()
                 try:
                     return await waiter
