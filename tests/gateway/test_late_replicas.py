@@ -125,6 +125,36 @@ async def test_a_replica_that_comes_late_and_is_another_never_is(
     assert says in left_out["error"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [(b"", "answers nothing"), (b"HTTP/1.1 502 \r\ncontent-length: 0\r\n\r\n", "answered 502")],
+    ids=["silent", "failing"],
+)
+async def test_a_replica_that_is_there_and_of_no_use_is_left_out(
+    answer: bytes, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served_pools, "_OTHERS_S", 0.2)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(2**16):
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with (
+        SimulatedServer(backend()) as large,
+        SimulatedServer(backend()) as small,
+        asyncio.timeout(GUARD_S),
+        open_service(settings([url, large.url], [small.url])) as service,
+    ):
+        client = Client(create_app(service))
+        ready = await client.get("/health/ready")
+        assert says in ready.json["left_out"][f"large {url}"]
+        await ask(client)
+    server.close()
+
+
 async def test_one_replica_of_each_model_must_be_there_and_each_that_is_must_fit() -> None:
     gone = f"http://127.0.0.1:{free_port()}"
     async with SimulatedServer(backend()) as well, SimulatedServer(another_tokenizer()) as other:

@@ -15,8 +15,8 @@ from relaygen.engines.deadlines import LegDeadlines
 from relaygen.engines.openai_http import HTTPOptions, OpenAIHTTPEngine
 from relaygen.engines.pool import PoolEngine, PoolOptions, Replica
 from relaygen.errors import (
+    EngineError,
     EngineSetupError,
-    EngineUnavailableError,
     InvalidRequestError,
     SettingsError,
     TokenizerMismatchError,
@@ -32,6 +32,7 @@ _GONE = {
     # Whoever begins may ask another gateway; what is half written waits for a server to come back.
     ModelRole.LARGE: {"begin_gone_s": 5.0},
 }
+_OTHERS_S = 5.0
 _DEADLINES = ("first_token_s", "between_tokens_s", "leg_s")
 
 
@@ -70,8 +71,7 @@ async def open_served(role: ModelRole, pool: PoolSettings, known: Known) -> Mode
     Raises:
         SettingsError: the settings ask for what cannot be.
         TokenizerMismatchError: a server has another tokenizer.
-        EngineUnavailableError: none can be reached.
-        EngineError: one fails in another way.
+        EngineError: none can be reached, or one will not do.
     """
     return Model(
         name=pool.model or str(role),
@@ -98,16 +98,10 @@ async def _open_pool(role: ModelRole, pool: PoolSettings, known: Known) -> PoolE
 async def _replicas(
     urls: Sequence[str], connect: Callable[[str], Awaitable[OpenAIHTTPEngine]]
 ) -> list[Replica]:
-    opening = [asyncio.ensure_future(_unless_gone(connect(url))) for url in urls]
-    try:
-        found = await asyncio.gather(*opening)
-    except BaseException:
-        await _give_up(opening)
-        raise
+    found = await _opened(urls, connect)
     there = [engine for engine in found if isinstance(engine, OpenAIHTTPEngine)]
-    missing = [error for error in found if isinstance(error, EngineUnavailableError)]
     if not there:
-        raise missing[0]
+        raise next(error for error in found if isinstance(error, EngineError))
     replicas = []
     for url, engine in zip(urls, found, strict=True):
         if isinstance(engine, OpenAIHTTPEngine):
@@ -119,12 +113,35 @@ async def _replicas(
     return replicas
 
 
+async def _opened(
+    urls: Sequence[str], connect: Callable[[str], Awaitable[OpenAIHTTPEngine]]
+) -> list[OpenAIHTTPEngine | EngineError]:
+    """Each server, or why it is not there; once one is, the others have `_OTHERS_S`."""
+    opening = [asyncio.ensure_future(_unless_gone(connect(url))) for url in urls]
+    try:
+        for answer in asyncio.as_completed(opening):
+            if isinstance(await answer, OpenAIHTTPEngine):
+                break
+        await asyncio.wait(opening, timeout=_OTHERS_S)
+        found = [
+            task.result() if task.done() else EngineError(f"{url} answers nothing")
+            for url, task in zip(urls, opening, strict=True)
+        ]
+    except BaseException:
+        await _give_up(opening)
+        raise
+    await _give_up([task for task in opening if not task.done()])
+    return found
+
+
 async def _unless_gone(
     connecting: Awaitable[OpenAIHTTPEngine],
-) -> OpenAIHTTPEngine | EngineUnavailableError:
+) -> OpenAIHTTPEngine | EngineError:
     try:
         return await connecting
-    except EngineUnavailableError as error:
+    except EngineError as error:
+        if not error.retryable:
+            raise
         return error
 
 
@@ -193,7 +210,7 @@ class _LateProbe:
 
 
 async def _give_up(
-    opening: Sequence[asyncio.Future[OpenAIHTTPEngine | EngineUnavailableError]],
+    opening: Sequence[asyncio.Future[OpenAIHTTPEngine | EngineError]],
 ) -> None:
     for task in opening:
         task.cancel()
