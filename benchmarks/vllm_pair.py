@@ -23,6 +23,7 @@ from benchmarks.asking import Asked
 from benchmarks.environment import write_results
 from benchmarks.intervals import quantiles
 from benchmarks.launched import Launched, launched
+from benchmarks.pinning import pin_engines
 from benchmarks.prefix_blocks import PrefixBlocks
 from benchmarks.vllm_in_turn import BLOCK, one_at_a_time, solve
 from relaygen import demo_models
@@ -145,6 +146,8 @@ async def servers_and_session(
             timeout=aiohttp.ClientTimeout(total=None), connector=connector
         ) as session,
     ):
+        if arguments.pin:
+            pin_engines()
         yield at, session
 
 
@@ -158,6 +161,7 @@ def main() -> None:
     parser.add_argument(
         "--slots", type=int, default=8, help="of servers that are too small; 0: none"
     )
+    parser.add_argument("--pin", action="store_true", help="the engines on a core of their own")
     parser.add_argument("--result", default="vllm_pair", help="the results file's name")
     parser.add_argument("--loaded", type=int, default=64, help="most problems of a loaded run")
     arguments = parser.parse_args()
