@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from relaygen.views.html import asset
+from relaygen.views.html import MODULES, asset
 from relaygen.views.playground import HEADERS, files
 
 
@@ -29,8 +29,8 @@ def test_policy_would_not_block_the_page_itself() -> None:
 
 
 def test_view_is_the_one_of_the_trace_page() -> None:
-    assert files()["/playground/view.js"][1].decode() == asset("view.js")
-    assert files()["/playground/view.css"][1].decode() == asset("view.css")
+    for name in ("view.css", *MODULES):
+        assert files()[f"/playground/{name}"][1].decode() == asset(name)
 
 
 def test_no_script_parses_html() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relaygen.views.html import asset, trace_page
+from relaygen.views.html import MODULES, asset, script, trace_page
 from relaygen.views.html.page import json_in_script
 from tests.views.generations import HOSTILE, QUESTION, generation, hostile
 
@@ -92,11 +92,20 @@ def test_json_holds_no_markup_and_comes_back(text: str) -> None:
 
 
 def test_assets_cannot_end_the_block_they_stand_in() -> None:
-    assert "</script" not in asset("view.js").lower()
-    assert "<!--" not in asset("view.js")
+    assert "</script" not in script().lower()
+    assert "<!--" not in script()
     assert "</style" not in asset("view.css").lower()
 
 
 def test_script_never_parses_html() -> None:
     sinks = r"innerHTML|outerHTML|insertAdjacent|document\.write|DOMParser|eval\(|new Function"
-    assert not re.search(sinks, asset("view.js"))
+    assert not re.search(sinks, script())
+
+
+def test_script_is_one_module_that_asks_for_no_other() -> None:
+    assert not re.search(r"^\s*(import|export)\b", script(), re.M)
+    declared = re.findall(r"^(?:function|class|const) (\w+)", script(), re.M)
+    assert len(declared) == len(set(declared))
+    for at, name in enumerate(MODULES):
+        for needed in re.findall(r'from "\./([^"]+)"', asset(name)):
+            assert needed in MODULES[:at]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -15,7 +16,19 @@ ICON: Final = (
 """The icon of a page; it needs ``img-src data:``."""
 
 
+MODULES: Final = ("elements.js", "figures.js", "segments.js", "timeline.js", "text.js", "view.js")
+"""The script, each part after those that it imports."""
+
+_MODULE_WORDS: Final = re.compile(r"^(?:import [^;]*;\n|export )", re.M)
+
+
 @cache
 def asset(name: str, package: str = __package__) -> str:
     """A text file of this package, or of another one."""
     return resources.files(package).joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def script() -> str:
+    """The script as one text, for a page that may load nothing: `MODULES` in one module's scope."""
+    return "\n".join(_MODULE_WORDS.sub("", asset(name)) for name in MODULES)

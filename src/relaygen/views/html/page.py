@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from string import Template
 from typing import Any, Final
 
-from relaygen.views.html.assets import ICON, asset
+from relaygen.views.html.assets import ICON, asset, script
 from relaygen.views.printable import one_line
 
 _TITLE_LENGTH: Final = 60
@@ -32,13 +32,13 @@ def trace_page(generations: Sequence[Mapping[str, Any]]) -> str:
     Returns:
         A whole HTML document, to be written as UTF-8, which needs no other file.
     """
-    style, script = asset("view.css"), asset("view.js") + "\nshowPage();\n"
+    style, shown = asset("view.css"), script() + "\nshowPage();\n"
     return _PAGE.substitute(
-        policy=html.escape(_policy(style, script)),
+        policy=html.escape(_policy(style, shown)),
         title=html.escape(_title(generations)).encode("ascii", "xmlcharrefreplace").decode(),
         icon=html.escape(ICON),
         style=style,
-        script=script,
+        script=shown,
         data=json_in_script({"generations": list(generations)}),
     )
 

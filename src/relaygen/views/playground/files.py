@@ -7,7 +7,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from relaygen.views.html.assets import ICON, asset
+from relaygen.views.html.assets import ICON, MODULES, asset
 
 _POLICY: Final = {
     "default-src": "'none'",
@@ -35,7 +35,7 @@ HEADERS: Final[Mapping[str, str]] = MappingProxyType(
 
 _TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 _OWN: Final = ("playground.css", "playground.js", "completions.js", "following.js", "recording.js")
-_SHARED: Final = ("view.css", "view.js")
+_SHARED: Final = ("view.css", *MODULES)
 
 
 @cache

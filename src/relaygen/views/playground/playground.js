@@ -1,9 +1,11 @@
 // The page's controls. What it asks for, and what it shows, is in the modules it imports.
 
 import { ApiError, completion, models } from "./completions.js";
+import { make, printable } from "./elements.js";
+import { glance, labels } from "./figures.js";
 import { Follower } from "./following.js";
 import { Recording } from "./recording.js";
-import { Comparison, glance, labels, make, printable } from "./view.js";
+import { Comparison } from "./view.js";
 
 const KEY = "relaygen.key";
 const REDRAW_MS = 200;
