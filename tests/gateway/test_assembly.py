@@ -60,6 +60,11 @@ async def test_two_pools_of_servers_are_one_relay() -> None:
         assert service.relay.config.max_small_tokens == 7
         assert service.ready() is None
         result = await service.relay.generate("How many?", Options(seed=1))
+        for model in service.relay.models.values():
+            assert isinstance(model.engine, PoolEngine)
+            assert len(model.engine._homes) == 1
+        assert (await Client(create_app(service)).chat(model="relay")).status == 200
+        assert [len(m.engine._homes) for m in service.relay.models.values()] == [1, 1]
     assert result.trace.handoffs > 0
     assert result.answer.strip().startswith("The answer is")
 

@@ -48,6 +48,24 @@ async def test_a_batch_has_the_choices_of_each_prompt_next_to_each_other() -> No
     assert {e["choices"][0]["index"] for e in events[:-1]} == {0, 1}
 
 
+async def test_engines_may_forget_every_generation_that_has_ended() -> None:
+    ended: list[str] = []
+    async with pair("Yes. It is.", forget=ended.append) as opened:
+        for fields in ({"prompt": ["One", "Two"], "n": 2}, {"prompt": "One", "stream": True}):
+            ended.clear()
+            reply = await opened.client.complete(**fields)
+            told = [reply.json] if "n" in fields else reply.events[:-1]
+            choices = [choice for part in told for choice in part["choices"]]
+            ids = [
+                choice["relaygen"]["id"] for choice in choices if "id" in choice.get("relaygen", {})
+            ]
+            assert ended == ids
+            assert len(set(ids)) == (4 if "n" in fields else 1)
+        ended.clear()
+        refused = await opened.client.complete("One", max_tokens=0)
+        assert (refused.status, ended) == (400, [])
+
+
 async def test_a_stream_says_what_the_whole_reply_says() -> None:
     options = {"include_usage": True}
     async with pair() as opened:

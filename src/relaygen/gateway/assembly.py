@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -70,7 +70,13 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             ready=lambda: _not_ready(large.engine),
             queue=lambda: float(sum(engine.load().queued for engine in pools.values())),
             replicas=lambda: {role: pool.counts().replicas for role, pool in pools.items()},
+            forget=lambda generation_id: _forget(pools.values(), generation_id),
         )
+
+
+def _forget(pools: Iterable[PoolEngine], generation_id: str) -> None:
+    for pool in pools:
+        pool.forget(generation_id)
 
 
 def _small_busy(engine: Engine, limit: int | None) -> Callable[[], bool] | None:

@@ -120,6 +120,8 @@ class GeneratingEndpoint(Generic[_Request]):
                 await visit.serve(receive, lambda: work(sender))
         finally:
             allowance.take_tokens(exchange.completion_tokens)
+            for generation_id in plan.form.generation_ids:
+                gateway.service.forget(generation_id)
 
     def _told(self, error: Exception, exchange: Exchange) -> HttpError:
         """What a client is told of an error; its full words are for the log."""

@@ -45,6 +45,7 @@ class Service:
         ready: Callable[[], str | None] | None = None,
         queue: Callable[[], float] | None = None,
         replicas: Callable[[], Replicas] = dict,
+        forget: Callable[[str], None] = lambda generation_id: None,
         new_id: Callable[[], str] = lambda: secrets.token_hex(12),
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -58,6 +59,7 @@ class Service:
             ready: why no request can be served now, None if it can; None: always.
             queue: how many legs wait for an engine, for metrics.
             replicas: the servers behind each model, for metrics and health.
+            forget: told the id of each generation that has ended.
             new_id: makes ids of completions and tool calls unique.
             wall_clock: for ``created``.
         """
@@ -65,6 +67,7 @@ class Service:
         self.name = name
         self.queue = queue
         self.replicas = replicas
+        self.forget = forget
         self.ready = ready or (lambda: None)
         self.new_id = new_id
         self.wall_clock = wall_clock

@@ -51,6 +51,25 @@ def test_a_leg_that_breaks_later_is_its_caller_s_to_go_on_with() -> None:
     run(scene())
 
 
+def test_a_generation_stays_where_it_went_until_it_is_forgotten() -> None:
+    async def scene() -> None:
+        pool = Pool("AB")
+        await write(pool, leg())
+        [home] = pool.users("g")
+        pool[home].alive = False
+        await write(pool, leg())
+        pool[home].alive = True
+        tried = len(pool[home].legs)
+        await write(pool, leg())
+        assert len(pool[home].legs) == tried
+        pool.engine.forget("g")
+        pool.engine.forget("never heard of")
+        await write(pool, leg())
+        assert len(pool[home].legs) == tried + 1
+
+    run(scene())
+
+
 def test_what_no_repeat_may_help_is_raised_as_it_is() -> None:
     async def scene() -> None:
         pool = Pool("AB", faults=dict.fromkeys("AB", Fault(kind="fail", retryable=False)))

@@ -211,6 +211,10 @@ class PoolEngine:
             except EngineError as error:
                 await leg.failed(place, error)
 
+    def forget(self, generation_id: str) -> None:
+        """A generation has ended, and no leg of it will come; what is not forgotten makes room in time."""
+        self._homes.forget(generation_id)
+
     async def aclose(self) -> None:
         """See `Engine.aclose`; closes every replica, also where closing one fails."""
         self._router.close()

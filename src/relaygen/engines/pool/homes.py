@@ -40,6 +40,9 @@ class Homes:
         self._most = most
         self._homes: OrderedDict[str, Home] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._homes)
+
     def of(self, generation_id: str) -> Home:
         """The home of a generation; without an id it is a new one each time."""
         if not generation_id:
@@ -52,3 +55,7 @@ class Homes:
         else:
             self._homes.move_to_end(generation_id)
         return home
+
+    def forget(self, generation_id: str) -> None:
+        """It has ended."""
+        self._homes.pop(generation_id, None)

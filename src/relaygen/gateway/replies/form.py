@@ -107,6 +107,11 @@ class Form(Protocol):
     """How one endpoint answers one request."""
 
     @property
+    def generation_ids(self) -> tuple[str, ...]:
+        """One a choice."""
+        ...
+
+    @property
     def head(self) -> Head:
         """Of the reply."""
         ...
