@@ -25,9 +25,8 @@ from benchmarks.scripted_trace import story
 
 SEED = 0
 AT_ONCE = 20
-TOLERANCE = 0.05
-"""Share of its memory after the first requests that all others may add: tables with a bound, such as
-that of a pool's latest 8,192 generations, fill up on the way."""
+TOLERANCE = 0.02
+"""Share of its memory after the first requests that all others may add."""
 
 
 def batch(door: Process, first: int, requests: int) -> None:
