@@ -133,7 +133,7 @@ async def test_a_replica_that_comes_late_and_is_another_never_is(
 async def test_a_replica_that_is_there_and_of_no_use_is_left_out(
     answer: bytes, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(served_pools, "_OTHERS_S", 0.2)
+    monkeypatch.setattr(served_pools, "_OTHERS_S", 1.0)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(2**16):
