@@ -13,11 +13,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
+from relaygen.engines.openai_http.connections import Connections
 from relaygen.engines.openai_http.options import HTTPOptions
 from relaygen.engines.openai_http.refusals import refusal
-from relaygen.engines.openai_http.request_headers import request_headers
-from relaygen.engines.openai_http.session import new_session
-from relaygen.engines.openai_http.spares import SpareConnector
 from relaygen.errors import (
     EngineError,
     EngineProtocolError,
@@ -30,7 +28,6 @@ T = TypeVar("T")
 _ERROR_BYTES = 2**16
 _DRAIN_S = 2.0
 _DRAIN_BYTES = 2**20
-_SPARE_AFTER_S = 0.003
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +60,16 @@ class Client:
             )
         self.url = url.rstrip("/")
         self.options = options
-        self.closed = False
         self._spares = spares
-        self._session: aiohttp.ClientSession | None = None
-        self._fresh: aiohttp.ClientSession | None = None  # keeps no connection
+        self._connections = Connections(options)
         self._open: set[aiohttp.ClientResponse] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._encode = msgspec.json.Encoder().encode
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing may be asked of it any more."""
+        return self._connections.closed
 
     async def stream(self, call: Call) -> aiohttp.ClientResponse:
         """Sends a request and returns its answer, of which only the head was read.
@@ -171,7 +171,7 @@ class Client:
         self._open.discard(response)
         response.close()
         if self._spares and not self.closed:
-            self.later(self._open_spare())
+            self.later(self._connections.open_spare())
 
     def later(self, work: Any) -> None:
         """Runs what nobody waits for; closing the client cancels it."""
@@ -186,14 +186,12 @@ class Client:
 
     async def aclose(self) -> None:
         """Closes every connection; whoever waits gets `EngineUnavailableError`."""
-        self.closed = True
+        self._connections.retire()
         for task in tuple(self._tasks):
             task.cancel()
         for response in tuple(self._open):
             self.abort(response)
-        for session in (self._session, self._fresh):
-            if session is not None:
-                await session.close()
+        await self._connections.aclose()
 
     async def _whole(self, call: Call) -> bytes:
         async with self._errors(call):
@@ -214,33 +212,10 @@ class Client:
             return body
 
     async def _send(self, call: Call) -> aiohttp.ClientResponse:
-        data = None if call.body is None else self._encode(call.body)
-        method = "GET" if data is None else "POST"
-        url, headers = self.where(call), request_headers.get()
         if self.closed:
             raise self._was_closed()
-        if self._session is None:
-            self._session = new_session(self.options, keep=True)
-        try:
-            return await self._session.request(
-                method, url, data=data, headers=headers, allow_redirects=False
-            )
-        except aiohttp.ClientConnectorError:
-            raise
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            # A kept connection may have been closed by the server (uvicorn and llama-server do so
-            # after 5 s, llama-server after 100 requests) while the request was on its way. Nothing
-            # of an answer came, so nothing was delivered: once more, on a fresh one.
-            begun = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(
-                error.message, str
-            )
-            if begun or self.closed:
-                raise
-        if self._fresh is None:
-            self._fresh = new_session(self.options, keep=False)
-        return await self._fresh.request(
-            method, url, data=data, headers=headers, allow_redirects=False
-        )
+        data = None if call.body is None else self._encode(call.body)
+        return await self._connections.request(self.where(call), data)
 
     @asynccontextmanager
     async def _errors(self, call: Call) -> AsyncIterator[None]:
@@ -289,12 +264,6 @@ class Client:
         finally:
             if not response.content.at_eof():
                 response.close()
-
-    async def _open_spare(self) -> None:
-        await asyncio.sleep(_SPARE_AFTER_S)  # the next leg's request, to another server, goes first
-        connector = None if self._session is None else self._session.connector
-        if isinstance(connector, SpareConnector):
-            await connector.open_spare()
 
     def _was_closed(self) -> EngineUnavailableError:
         return EngineUnavailableError(f"the engine of {self.url} was closed; open another")
