@@ -103,6 +103,7 @@ def test_vllm_on_a_cpu() -> None:
     # 4 generations of 4,096 tokens of 256 KiB, in single precision
     assert environment["VLLM_CPU_KVCACHE_SPACE"] == "8"
     assert environment["OMP_NUM_THREADS"] == "8"
+    assert environment["TORCHDYNAMO_DISABLE"] == "1"
     assert environment["VLLM_MAX_STOP_STRINGS"] == "64"
     # Without the variable, vLLM takes "uni" for "mp" on a CPU.
     assert flag(argv, "--distributed-executor-backend") == "uni"
