@@ -60,6 +60,10 @@ def surer_after_so(values: dict[str, list[Any]]) -> dict[str, Any]:
 Profile = Callable[..., Ran]
 
 
+def no_model(*arguments: object, **options: object) -> None:
+    raise AssertionError("a model is loaded")
+
+
 @pytest.fixture
 def profile(cli: Cli, questions: Path, tmp_path: Path) -> Profile:
     def run(*arguments: str) -> Ran:
@@ -70,7 +74,11 @@ def profile(cli: Cli, questions: Path, tmp_path: Path) -> Profile:
 
 
 def test_a_profile_of_a_pair_in_one_command(
-    pair: Callable[[bool], None], profile: Profile, cli: Cli, tmp_path: Path
+    pair: Callable[[bool], None],
+    profile: Profile,
+    cli: Cli,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pair(True)
     ran = profile()
@@ -94,7 +102,8 @@ def test_a_profile_of_a_pair_in_one_command(
     again = profile("--target-utilisation", "0.01", "--no-report")
     assert again.code == 0, again.err
     assert len(profiles.load(tmp_path / "p.json").cues) > 1
-    other = profile("--seed", "5")
+    monkeypatch.setattr("relaygen.api.model.open_engine", no_model)
+    other = profile("--seed", "5")  # told before a model is loaded
     assert other.code == 2
     assert "made with seed 0, not 5" in other.err
 
@@ -102,10 +111,7 @@ def test_a_profile_of_a_pair_in_one_command(
 def test_a_folder_in_use_is_told_before_a_model_is_loaded(
     profile: Profile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def load(*arguments: object, **options: object) -> None:
-        raise AssertionError("a model is loaded")
-
-    monkeypatch.setattr("relaygen.api.model.open_engine", load)
+    monkeypatch.setattr("relaygen.api.model.open_engine", no_model)
     with TrajectoryStore(tmp_path / "p-trajectories", {}):
         ran = profile("--no-report")
     assert ran.code == 2

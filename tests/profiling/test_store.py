@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from relaygen.errors import ProfilingError
-from relaygen.profiling.store import TrajectoryStore, load_trajectories
+from relaygen.profiling.store import TrajectoryStore, load_trajectories, made_with
 from relaygen.profiling.trajectories import COLUMNS, Column, Record
 
 
@@ -90,6 +90,11 @@ def test_trajectories_of_something_else_are_refused(tmp_path: Path) -> None:
     TrajectoryStore(tmp_path / "t", {"seed": 1, "large": "a"}).close()
     with pytest.raises(ProfilingError, match="made with seed 1, not 2"):
         TrajectoryStore(tmp_path / "t", {"seed": 2, "large": "a"})
+    assert made_with(tmp_path / "t", {"large": "a"}, partly=True)
+    assert not made_with(tmp_path / "new", {"large": "a"}, partly=True)
+    for wanted, partly in (({"large": "b"}, True), ({"large": "a"}, False)):
+        with pytest.raises(ProfilingError, match="made with"):
+            made_with(tmp_path / "t", wanted, partly=partly)
     (tmp_path / "t" / "lock").unlink()
     (tmp_path / "t" / "lock").mkdir()
     with pytest.raises(ProfilingError, match="cannot be written"):

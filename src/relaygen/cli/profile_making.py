@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from relaygen import __version__
+from relaygen.api.pairing import Match
 from relaygen.cli.files import check_writable, write_whole
 from relaygen.cli.profile_inputs import check_extra, given_cues, questions_of, sources_of
 from relaygen.cli.profile_options import DataOptions, ModelOptions, OutputOptions, RuleOptions
@@ -35,7 +36,7 @@ from relaygen.profiling.selection import (
     select_for,
     taken,
 )
-from relaygen.profiling.store import TrajectoryStore, lock_folder
+from relaygen.profiling.store import TrajectoryStore, lock_folder, made_with
 from relaygen.profiling.trajectories import Trajectories
 from relaygen.relay.provenance import Provenance
 from relaygen.types import Sampling
@@ -146,8 +147,9 @@ class _Work:
             n: v for n in ("temperature", "top_k", "top_p") if (v := getattr(data, n)) is not None
         }
         fitting = await fitting_pair(large, small)
-        # Before the models, whose loading takes minutes: whoever comes second is told at once.
+        # Before the models, whose loading takes minutes: what will not do is told at once.
         with closing(lock_folder(self._folder)) as lock:
+            made_with(self._folder, self._known(fitting.match), partly=True)
             async with open_pair(fitting) as pair:
                 sampling = replace(pair.large.sampling, **given)
                 questions = self._questions.questions[: data.limit]
@@ -208,12 +210,17 @@ class _Work:
             say(f"wrote {page} and {self._plots}")
 
     def _about(self, pair: OpenPair, sampling: Sampling) -> dict[str, Any]:
-        return {
+        return self._known(pair.match) | {
             "large": pair.large.name,
             "small": pair.small.name,
-            "tokenizer": pair.match.fingerprint,
-            "questions": self._questions.sha256,
             "sampling": sampling_figures(sampling),
+        }
+
+    def _known(self, matched: Match) -> dict[str, Any]:
+        """What trajectories are made with, as far as it is known before the models are loaded."""
+        return {
+            "tokenizer": matched.fingerprint,
+            "questions": self._questions.sha256,
             "seed": self._data.seed,
             "max_tokens": self._data.max_tokens,
             "margins": self._data.margins,

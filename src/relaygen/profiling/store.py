@@ -56,9 +56,7 @@ class TrajectoryStore:
         wanted = json.loads(json.dumps(about))
         self._lock = lock or lock_folder(folder)
         try:
-            if (folder / _ABOUT).exists():
-                self._check(wanted)
-            else:
+            if not made_with(folder, wanted):
                 _write(folder / _ABOUT, json.dumps(wanted, indent=1) + "\n")
             self.records: list[Record] = _records(folder)
             self._cut()
@@ -130,19 +128,6 @@ class TrajectoryStore:
         """Reads all that is whole."""
         return load_trajectories(self.folder)
 
-    def _check(self, wanted: dict[str, Any]) -> None:
-        try:
-            found = json.loads((self.folder / _ABOUT).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ProfilingError(f"{self.folder / _ABOUT} cannot be read: {error}") from error
-        for key in sorted(found.keys() | wanted.keys()):
-            if found.get(key) != wanted.get(key):
-                raise ProfilingError(
-                    f"{self.folder} holds trajectories made with {key} {found.get(key)!r:.200}, "
-                    f"not {wanted.get(key)!r:.200}: name another folder (--trajectories), or delete "
-                    "this one"
-                )
-
     def _cut(self) -> None:
         """Cuts off what an interruption left after the last whole trajectory."""
         tokens = sum(record.tokens for record in self.records)
@@ -170,6 +155,32 @@ def lock_folder(folder: Path) -> FolderLock:
     """
     _make(folder)
     return FolderLock(folder)
+
+
+def made_with(folder: Path, about: Mapping[str, Any], *, partly: bool = False) -> bool:
+    """Whether a folder says what its trajectories were made with; a new one does not yet.
+
+    Args:
+        folder: of trajectories.
+        about: what they should have been made with, as it comes out of JSON.
+        partly: it may say more than that.
+
+    Raises:
+        ProfilingError: they were made with something else.
+    """
+    try:
+        found = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        raise ProfilingError(f"{folder / _ABOUT} cannot be read: {error}") from error
+    for key in sorted(about.keys() if partly else found.keys() | about.keys()):
+        if found.get(key) != about.get(key):
+            raise ProfilingError(
+                f"{folder} holds trajectories made with {key} {found.get(key)!r:.200}, not "
+                f"{about.get(key)!r:.200}: name another folder (--trajectories), or delete this one"
+            )
+    return True
 
 
 def load_trajectories(folder: Path) -> Trajectories:
