@@ -105,7 +105,7 @@ async def test_a_relay_over_vllm_is_the_relay_in_this_process(
             print(f"{leg.role} read {leg.prompt} tokens, {hit} of {leg.possible} from the cache")
     assert len(found) > 4
     for leg, hit in found:  # tokens of an overrun may be those that the other model wrote then
-        assert leg.possible <= hit < leg.prompt, (leg, hit)
+        assert leg.possible <= hit <= min(leg.possible + BLOCK, leg.prompt - 1), (leg, hit)
     assert handoffs > 0
     assert same >= PROBLEMS - 2  # near ties fall either way in another precision
     assert hits >= 0.95 * possible

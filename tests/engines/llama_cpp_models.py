@@ -1,4 +1,4 @@
-"""Tiny GGUF files of random weights for tests of the llama.cpp engine."""
+"""Tiny GGUF files of random weights for tests of the llama.cpp engine, and requests for them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import atexit
 import functools
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 
 import gguf
 import numpy as np
 import numpy.typing as npt
 
+from relaygen.engines.base import GenerateRequest
+from relaygen.types import Sampling
+
 VOCABULARY = 320
 CONTEXT = 512
+GREEDY = Sampling(temperature=0.0)
 
 
 @functools.cache
@@ -143,3 +148,16 @@ def _random(seed: int) -> Callable[[int, int], npt.NDArray[np.float32]]:
         return values.astype(np.float32)
 
     return matrix
+
+
+def prompt(length: int, seed: int = 0) -> tuple[int, ...]:
+    return tuple(Random(seed).choices(range(VOCABULARY), k=length))
+
+
+def request(
+    tokens: Sequence[int], max_tokens: int = 8, generation_id: str = "one", **fields: object
+) -> GenerateRequest:
+    fields.setdefault("sampling", GREEDY)
+    return GenerateRequest(
+        prompt=tokens, max_tokens=max_tokens, generation_id=generation_id, **fields
+    )

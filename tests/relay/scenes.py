@@ -18,6 +18,8 @@ from tests.relay.driving import LARGE, SMALL, Play, Writer, check_laws, drive
 Piece = str | bytes
 EOS = "<|im_end|>"
 END = "</think>"
+SHORT = RelayConfig(min_reasoning_tokens=0, min_small_tokens=0)
+"""For scenes of a few words: no length is asked of the reasoning, or of a small segment."""
 
 
 @dataclass

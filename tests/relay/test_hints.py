@@ -11,10 +11,9 @@ from relaygen.relay.events import Generate, LegEnded, Output
 from relaygen.relay.hints import SENTENCE_END_HINTS, cue_hints
 from relaygen.types import FinishReason, LegEnd
 from tests.relay.driving import LARGE, SMALL, Play
-from tests.relay.scenes import END, Scene
+from tests.relay.scenes import END, SHORT, Scene
 
 CUES = ("So,", "Now")
-SHORT = RelayConfig(min_reasoning_tokens=0, min_small_tokens=0)
 
 
 def test_hints_are_what_cues_look_like_in_a_text() -> None:

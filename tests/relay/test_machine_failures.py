@@ -10,10 +10,9 @@ from relaygen.relay.policies import AlonePolicy
 from relaygen.types import FinishReason
 from tests.relay.driving import LARGE, SMALL, Break
 from tests.relay.peer_policies import SpecReason
-from tests.relay.scenes import END, Scene, play
+from tests.relay.scenes import END, SHORT, Scene, play
 
 SCRIPT = ["We", " So", ".", " So,", " two", " fits", ".", " Then", " on", END, " 2", "."]
-SHORT = RelayConfig(min_reasoning_tokens=0, min_small_tokens=0)
 
 
 @pytest.mark.parametrize("leg", range(4))

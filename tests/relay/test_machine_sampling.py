@@ -8,10 +8,9 @@ from relaygen.relay.config import RelayConfig
 from relaygen.relay.events import Generate, Output
 from relaygen.types import FinishReason, Sampling
 from tests.relay.driving import LARGE, SMALL, Break
-from tests.relay.scenes import END, Scene, play
+from tests.relay.scenes import END, SHORT, Scene, play
 
 SCRIPT = ["So,", " two", ".", " On", " So,", " 3", ".", END, " 2", "."]
-SHORT = RelayConfig(min_reasoning_tokens=0, min_small_tokens=0)
 
 
 def seeds(**options: object) -> list[int | None]:

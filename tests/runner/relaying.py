@@ -7,16 +7,23 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from relaygen.engines.base import Engine
 from relaygen.engines.simulated import Fault, ScriptedModel, SimulatedEngine
 from relaygen.runner import RelayRun, Result
 from relaygen.types import ModelRole
 from tests.relay.driving import LARGE, SMALL
-from tests.relay.scenes import EOS, Scene
+from tests.relay.scenes import END, EOS, SHORT, Scene
 
 Engines = dict[ModelRole, SimulatedEngine]
 GUARD_S = 20.0
 """No test is meant to take as long; it only keeps a hang from holding up the others."""
+
+SCRIPT = ["We", " try", ".", " So,", " it", " fits", ".", " On", END, " 2", "."]
+SCENE = Scene(SCRIPT, config=SHORT)
+
+both_ways = pytest.mark.parametrize("inline", [True, False], ids=["inline", "async"])
 
 
 def model(scene: Scene, role: ModelRole, margin: Callable[[int], float] | float) -> ScriptedModel:

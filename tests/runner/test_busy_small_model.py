@@ -5,17 +5,15 @@ from __future__ import annotations
 import pytest
 
 from relaygen.engines.simulated import Fault
-from relaygen.relay.config import RelayConfig
 from relaygen.relay.policies import AlonePolicy, PaperPolicy
 from relaygen.types import ModelRole, Stage
 from tests.relay.driving import LARGE, SMALL
 from tests.relay.peer_policies import PEERS
-from tests.relay.scenes import END, Scene
+from tests.relay.scenes import END, SHORT, Scene
 from tests.runner.relaying import complete, engines, run, turns
 
 pytestmark = pytest.mark.parametrize("inline", [True, False], ids=["inline", "async"])
 
-SHORT = RelayConfig(min_reasoning_tokens=0, min_small_tokens=0)
 SCRIPT = [
     "We",
     " try",

@@ -13,12 +13,11 @@ from relaygen.runner import RelayRun
 from relaygen.types import FinishReason, ModelRole
 from tests.relay.driving import LARGE, SMALL
 from tests.relay.peer_policies import PEERS, SpecReason
-from tests.relay.scenes import END, EOS, Scene
+from tests.relay.scenes import END, EOS, SHORT, Scene
 from tests.runner.relaying import complete, engines, run, tokens, turns
 
 pytestmark = pytest.mark.parametrize("inline", [True, False], ids=["inline", "async"])
 
-SHORT = RelayConfig(min_reasoning_tokens=0, min_small_tokens=0)
 SNOW = "☃".encode()
 SCRIPT = ["We", " try", ".", " So,", " it", " fits", ".", " So,", SNOW[:1], SNOW[1:], ".", " On"]
 SCENES = {

@@ -100,7 +100,7 @@ def _cpu_environment(server: ModelServer) -> dict[str, str]:
         # Else ``uni`` is taken for ``mp`` on a CPU. The server's engine has its process all the same.
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         # Else the first request for log-probabilities stops every stream for 17 s, while torch
-        # compiles a kernel for it (``v1/sample/ops/logprobs.py``); --enforce-eager does not say so.
+        # compiles a kernel for it (``v1/sample/ops/logprobs.py``); --enforce-eager does not prevent it.
         "TORCHDYNAMO_DISABLE": "1",
         "OMP_NUM_THREADS": str(server.threads),
     }

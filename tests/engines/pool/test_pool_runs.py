@@ -15,16 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relaygen.engines.simulated import Fault, ScriptedModel
-from relaygen.relay.config import RelayConfig
 from relaygen.runner import RelayRun, Result
 from relaygen.types import FinishReason, ModelRole
 from tests.engines.pool.pools import Mortal, Pool
 from tests.engines.pool.virtual import run
 from tests.relay.driving import LARGE, SMALL
-from tests.relay.scenes import END, Scene
+from tests.relay.scenes import END, SHORT, Scene
 from tests.runner.relaying import model, turns
 
-SHORT = RelayConfig(min_reasoning_tokens=0, min_small_tokens=0)
 SENTENCES = ["We", " try", ".", " So,", " it", " fits", ".", " Now", " x", "!", " Hm", "."]
 SHARED = Scene([*SENTENCES, *SENTENCES, " So,", "☃", ".", END, " 2", "."], config=SHORT, seed=7)
 SCENES = {
